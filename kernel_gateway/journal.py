@@ -1,0 +1,257 @@
+"""The journal: one checksummed JSON line a record, appended by the supervisor alone, read by everyone.
+
+A line is ``{"crc":"xxxxxxxx",`` followed by the rest of the record, where the CRC-32 is that of the record's JSON without the ``crc``
+key. ``seq`` counts from 0 without gaps. Values larger than `BLOB_BYTES` lie in ``blobs/<sha256>`` and are durable before the line
+that names them. See ``docs/journal.md`` for the kinds of records.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from .errors import DiskFull, JournalDamaged
+
+FORMAT = 1
+BLOB_BYTES = 64 * 1024
+# Bytes kept free by a placeholder file, so that a run that has started can still record its end on a full disk.
+RESERVE_BYTES = 1024 * 1024
+
+Record = dict[str, Any]
+_PREFIX = len(b'{"crc":"01234567",')
+
+
+def encode(record: Record) -> bytes:
+    """One line, newline included. Lone surrogates and non-JSON values of hostile kernels become replacement text."""
+    try:
+        body = orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        body = orjson.dumps(_clean(record), option=orjson.OPT_NON_STR_KEYS)
+    return b'{"crc":"%08x",' % zlib.crc32(body) + body[1:] + b"\n"
+
+
+def decode(line: bytes) -> Record | None:
+    """The record of a line without its ``crc``, or None when the line is not whole."""
+    if not line.startswith(b'{"crc":"') or len(line) <= _PREFIX:
+        return None
+    body = b"{" + line[_PREFIX:].rstrip(b"\n")
+    if line[8:16] != b"%08x" % zlib.crc32(body):
+        return None
+    try:
+        record = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("seq"), int) else None
+
+
+def _clean(value: Any, depth: int = 0) -> Any:
+    if depth > 100:
+        return "(nested too deeply)"
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_clean(str(k)): _clean(v, depth + 1) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(v, depth + 1) for v in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return float(value) if abs(value) < 10**300 else str(value)[:40]
+    return value if isinstance(value, (int, float, bool, type(None))) else str(value)
+
+
+def now() -> str:
+    """UTC, microseconds, the format that notebooks' ``execution`` metadata uses."""
+    return datetime.now(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@dataclass
+class Reading:
+    """What a journal holds: the records in order, and the lines that could not be read."""
+
+    records: list[Record] = field(default_factory=list)
+    damaged: list[int] = field(default_factory=list)
+    # Bytes up to the end of the last valid line; a writer truncates there.
+    valid_bytes: int = 0
+
+
+def read(path: Path) -> Reading:
+    """Read as far as lines are whole; a bad line in the middle is skipped and its line number (from 1) reported.
+
+    Raises JournalDamaged when the first line names a format this version does not know. A missing file is an empty journal.
+    """
+    reading, offset = Reading(), 0
+    try:
+        stream = path.open("rb")
+    except FileNotFoundError:
+        return reading
+    suspects: list[int] = []
+    with stream:
+        for number, line in enumerate(stream, 1):
+            offset += len(line)
+            record = decode(line) if line.endswith(b"\n") else None
+            if record is None:
+                suspects.append(number)
+                continue
+            reading.damaged += suspects
+            suspects = []
+            reading.records.append(record)
+            reading.valid_bytes = offset
+    _check_format(reading)
+    return reading
+
+
+def _check_format(reading: Reading) -> None:
+    if reading.records and (found := reading.records[0].get("format", FORMAT)) > FORMAT:
+        raise JournalDamaged(f"This session was written by a newer version (journal format {found}).", "Upgrade cell-gateway.")
+
+
+class BlobStore:
+    """Values by their sha256. Anyone may read; only the journal's writer adds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def put(self, data: bytes) -> str:
+        """Store durably (fsync of file and folder) and return the sha256; storing again is free."""
+        digest = hashlib.sha256(data).hexdigest()
+        path = self.folder / digest
+        if path.exists():
+            return digest
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.folder / f".{digest}.{os.getpid()}"
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _fsync_folder(self.folder)
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """Raises FileNotFoundError when the blob is gone."""
+        if not (len(digest) == 64 and set(digest) <= set("0123456789abcdef")):
+            raise FileNotFoundError(digest)
+        return (self.folder / digest).read_bytes()
+
+
+def externalize(value: Any, blobs: BlobStore) -> Any:
+    """Replace each string over `BLOB_BYTES` inside ``value`` by ``{"$blob": sha256, "bytes": n}``."""
+    if isinstance(value, str):
+        if len(value) <= BLOB_BYTES // 4:
+            return value
+        data = value.encode("utf-8", "replace")
+        return value if len(data) <= BLOB_BYTES else {"$blob": blobs.put(data), "bytes": len(data)}
+    if isinstance(value, dict):
+        return {k: externalize(v, blobs) for k, v in value.items()}
+    if isinstance(value, list):
+        return [externalize(v, blobs) for v in value]
+    return value
+
+
+def internalize(value: Any, blobs: BlobStore | None) -> Any:
+    """The reverse of `externalize`; a blob that is gone becomes a text that says so."""
+    if isinstance(value, dict):
+        if "$blob" in value:
+            return _blob_text(value, blobs)
+        return {k: internalize(v, blobs) for k, v in value.items()}
+    if isinstance(value, list):
+        return [internalize(v, blobs) for v in value]
+    return value
+
+
+def _blob_text(reference: dict[str, Any], blobs: BlobStore | None) -> str:
+    if blobs is not None:
+        with contextlib.suppress(OSError):
+            return blobs.get(str(reference["$blob"])).decode("utf-8", "replace")
+    return f"[{reference.get('bytes', '?')} bytes are missing: blob {str(reference['$blob'])[:12]}]"
+
+
+class Journal:
+    """The writer. Opening heals: whatever follows the last whole line is cut off.
+
+    ``append`` is visible to readers at once and survives a kill of this process; ``sync`` makes everything appended so far survive a
+    loss of power. On a full disk ``append`` raises DiskFull, except with ``reserved=True``, which spends the reserve.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.blobs = BlobStore(path.parent / "blobs")
+        reading = read(path)
+        self.records, self.damaged = reading.records, reading.damaged
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.ftruncate(self._fd, reading.valid_bytes)
+        os.lseek(self._fd, 0, os.SEEK_END)
+        self._size = reading.valid_bytes
+        self.seq = reading.records[-1]["seq"] + 1 if reading.records else 0
+        self._reserve = path.with_name("reserve")
+        self._keep_reserve()
+
+    def append(self, kind: str, *, reserved: bool = False, **fields: Any) -> Record:
+        """Write one record and return it as it will be read."""
+        record: Record = {"seq": self.seq, "time": now(), "kind": kind, **fields}
+        line = encode(record)
+        try:
+            self._write(line)
+        except DiskFull:
+            if not reserved:
+                raise
+            self._reserve.unlink(missing_ok=True)
+            self._write(line)
+        self.seq += 1
+        return record
+
+    def sync(self) -> None:
+        """Return when everything appended is on the disk."""
+        os.fdatasync(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def _write(self, line: bytes) -> None:
+        view = memoryview(line)
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            # A half-written line would hide all that follows it.
+            os.ftruncate(self._fd, self._size)
+            os.lseek(self._fd, self._size, os.SEEK_SET)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise DiskFull("The disk that holds the session is full.", "Free some space; what ran so far is kept.") from error
+            raise
+        self._size += len(line)
+
+    def _keep_reserve(self) -> None:
+        if self._reserve.exists() and self._reserve.stat().st_size == RESERVE_BYTES:
+            return
+        with contextlib.suppress(OSError), self._reserve.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+
+
+def follow(path: Path, offset: int = 0) -> Iterator[tuple[Record, int]]:
+    """Records from a byte offset to the present end, each with the offset after it. For readers that poll on a signal."""
+    with path.open("rb") as stream:
+        stream.seek(offset)
+        for line in stream:
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            if (record := decode(line)) is not None:
+                yield record, offset
+
+
+def _fsync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
