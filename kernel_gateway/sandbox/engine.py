@@ -1,0 +1,89 @@
+"""The interface of an engine: what makes a sandbox and tells its fate. An engine knows nothing of Jupyter, cells or journals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from ..session.policy import Policy
+
+Tier = Literal["enforced", "watched", "none"]
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A file or folder of the machine shown at ``target`` inside."""
+
+    source: Path
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True)
+class SandboxSpec:
+    """One sandbox. Nothing in it names the session: neutral folder names, no id, no key, no policy.
+
+    ``command`` runs inside with exactly ``environment``, cwd ``/workspace``. Standard fixed places: ``image`` at ``/image`` (read-only), ``workspace`` at
+    ``/workspace``, ``outputs`` at ``/outputs`` (read-only), ``layer`` at ``/home/user``, ``sockets`` at ``/run/kernel``; ``mounts`` are further ones.
+    """
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    image: Path
+    workspace: Path
+    outputs: Path
+    layer: Path
+    sockets: Path
+    policy: Policy
+    # The uid (and gid) that owns the writable folders and that the code runs as on the machine; None: the caller's own (never 0).
+    uid: int | None = None
+    mounts: Sequence[Mount] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a sandbox ended: the command's exit status (negative: signal), and whether the kernel's out-of-memory killer had a part in it."""
+
+    status: int
+    out_of_memory: bool = False
+
+
+class Sandbox(Protocol):
+    """A running sandbox. All processes in it end with the process that started it."""
+
+    @property
+    def isolation(self) -> Mapping[str, Tier]:
+        """What this engine really enforces here, by limit: memory, processes, network, files, syscalls, disk, cpu (P9)."""
+        ...
+
+    async def signal_command(self, signum: int) -> None:
+        """Signal the command's own process alone, never its children. Gone already: no error."""
+        ...
+
+    async def wait(self) -> Exit:
+        """Until nothing of the sandbox runs any more. May be awaited many times."""
+        ...
+
+    async def stats(self) -> Mapping[str, int]:
+        """``memory_bytes``, ``memory_peak_bytes``, ``processes``, where known."""
+        ...
+
+    async def stop(self) -> Exit:
+        """Kill everything in it and return when it is gone and its cgroup, mounts and runtime files are removed."""
+        ...
+
+
+class Engine(Protocol):
+    """A way to make sandboxes."""
+
+    name: str
+
+    def check(self) -> None:
+        """Return when a sandbox can be made here. Raises EngineUnavailable with the reason and the commands that help."""
+        ...
+
+    async def start(self, spec: SandboxSpec) -> Sandbox:
+        """Returns once the command is running (not: ready). Must be called on the main thread. Raises EngineUnavailable."""
+        ...
