@@ -1,0 +1,167 @@
+"""ZMQ sockets on the asyncio loop: the five that clients see, and ours to the kernel. Nothing here decides anything."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+import zmq
+
+# A client that reads slowly loses messages only beyond this many; outputs are batched, so that is hours of printing.
+CLIENT_HIGH_WATER = 100_000
+# Messages handled in one go before others get their turn.
+BATCH = 200
+
+PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "control": 4, "hb": 5}
+
+
+class Channel:
+    """One socket that never blocks: frames are handed to ``on_frames`` as they come.
+
+    ZMQ's file descriptor is edge-triggered: after each receive *and send* the socket must be asked again, or it falls silent.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes], on_frames: Callable[[list[bytes]], None]) -> None:
+        self._socket, self._on_frames = socket, on_frames
+        self._loop = asyncio.get_running_loop()
+        self._fd = int(socket.getsockopt(zmq.FD))  # pyright: ignore[reportArgumentType]
+        self._scheduled = False
+        self._loop.add_reader(self._fd, self.drain)
+        self._schedule()
+
+    def send(self, frames: list[bytes]) -> None:
+        """A peer that is gone or too slow loses the message, as everywhere in ZMQ."""
+        if self._socket.closed:
+            return
+        try:
+            self._socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            pass
+        self._schedule()
+
+    def drain(self) -> None:
+        """Handle what has arrived, at most `BATCH` messages; the rest comes in the next round of the loop."""
+        for _ in range(BATCH):
+            if self._socket.closed or not self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:  # pyright: ignore[reportOperatorIssue]
+                return
+            self._on_frames(self._socket.recv_multipart(zmq.NOBLOCK))
+        self._schedule()
+
+    def drain_all(self) -> None:
+        """Handle everything that has arrived so far."""
+        while not self._socket.closed and self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:  # pyright: ignore[reportOperatorIssue]
+            self._on_frames(self._socket.recv_multipart(zmq.NOBLOCK))
+
+    def close(self) -> None:
+        if not self._socket.closed:
+            self._loop.remove_reader(self._fd)
+            self._socket.close(linger=0)
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._scheduled_drain)
+
+    def _scheduled_drain(self) -> None:
+        self._scheduled = False
+        self.drain()
+
+
+class ClientSockets:
+    """The supervisor's own five Jupyter sockets, and the connection file that names them; 0600 in a 0700 folder."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        folder: Path,
+        *,
+        on_shell: Callable[[list[bytes]], None],
+        on_control: Callable[[list[bytes]], None],
+        on_stdin: Callable[[list[bytes]], None],
+    ) -> None:
+        self.key = secrets.token_hex(32)
+        self.connection_file = folder / "connection.json"
+        prefix = str(folder / "s")
+        sockets = {name: context.socket(kind) for name, kind in _CLIENT_KINDS.items()}
+        for name, socket in sockets.items():
+            path = Path(f"{prefix}-{PORTS[name]}")
+            path.unlink(missing_ok=True)
+            socket.setsockopt(zmq.SNDHWM, CLIENT_HIGH_WATER)
+            socket.setsockopt(zmq.RCVHWM, CLIENT_HIGH_WATER)
+            socket.bind(f"ipc://{path}")
+        self.shell = Channel(sockets["shell"], on_shell)
+        self.control = Channel(sockets["control"], on_control)
+        self.stdin = Channel(sockets["stdin"], on_stdin)
+        self.iopub = Channel(sockets["iopub"], lambda frames: None)
+        self.heartbeat = Channel(sockets["hb"], lambda frames: self.heartbeat.send(frames))
+        write_connection_file(self.connection_file, prefix, self.key)
+
+    def close(self) -> None:
+        for channel in (self.shell, self.control, self.stdin, self.iopub, self.heartbeat):
+            channel.close()
+        self.connection_file.unlink(missing_ok=True)
+
+
+# PUB would do for iopub, but only XPUB lets its file descriptor be watched like the others.
+_CLIENT_KINDS = {"shell": zmq.ROUTER, "control": zmq.ROUTER, "stdin": zmq.ROUTER, "iopub": zmq.XPUB, "hb": zmq.ROUTER}
+
+
+class KernelSockets:
+    """Our side of the kernel's sockets. ``folder`` is writable for the code inside: nothing in it is ever read again.
+
+    No reconnecting: a socket that the code inside replaces would be a way to send us elsewhere.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        folder: Path,
+        *,
+        on_shell: Callable[[list[bytes]], None],
+        on_control: Callable[[list[bytes]], None],
+        on_stdin: Callable[[list[bytes]], None],
+        on_iopub: Callable[[list[bytes]], None],
+    ) -> None:
+        def connect(name: str, kind: int, on_frames: Callable[[list[bytes]], None]) -> Channel:
+            socket = context.socket(kind)
+            socket.setsockopt(zmq.RCVHWM, 0)
+            socket.setsockopt(zmq.SNDHWM, 0)
+            socket.setsockopt(zmq.RECONNECT_IVL, -1)
+            if kind == zmq.SUB:
+                socket.setsockopt(zmq.SUBSCRIBE, b"")
+            socket.connect(f"ipc://{folder}/k-{PORTS[name]}")
+            return Channel(socket, on_frames)
+
+        self.iopub = connect("iopub", zmq.SUB, on_iopub)
+        self.shell = connect("shell", zmq.DEALER, on_shell)
+        self.control = connect("control", zmq.DEALER, on_control)
+        self.stdin = connect("stdin", zmq.DEALER, on_stdin)
+
+    def drain_all(self) -> None:
+        """Take what the kernel still said before it ended."""
+        self.iopub.drain_all()
+        self.shell.drain_all()
+
+    def close(self) -> None:
+        for channel in (self.shell, self.control, self.stdin, self.iopub):
+            channel.close()
+
+
+def write_connection_file(path: Path, prefix: str, key: str) -> None:
+    """What any ``jupyter_client`` reads: transport ipc, where ip is the path's prefix and a port its number."""
+    values = {
+        "transport": "ipc",
+        "ip": prefix,
+        "key": key,
+        "signature_scheme": "hmac-sha256",
+        "kernel_name": "cell-gateway",
+        **{f"{name}_port": number for name, number in PORTS.items()},
+    }
+    path.unlink(missing_ok=True)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        json.dump(values, file)
