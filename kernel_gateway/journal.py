@@ -26,6 +26,9 @@ FORMAT = 1
 BLOB_BYTES = 64 * 1024
 # Bytes kept free by a placeholder file, so that a run that has started can still record its end on a full disk.
 RESERVE_BYTES = 1024 * 1024
+# Values nested deeper become a text that says so: parsers and Python's stack bear no more.
+DEPTH = 100
+_TOO_DEEP = "(nested too deeply)"
 
 Record = dict[str, Any]
 _PREFIX = len(b'{"crc":"01234567",')
@@ -33,11 +36,17 @@ _PREFIX = len(b'{"crc":"01234567",')
 
 def encode(record: Record) -> bytes:
     """One line, newline included. Lone surrogates and non-JSON values of hostile kernels become replacement text."""
+    return _encode(record)[0]
+
+
+def _encode(record: Record) -> tuple[bytes, Record]:
+    """The line, and the record as it will be read."""
     try:
-        body = orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)
+        body = orjson.dumps(record)
     except TypeError:
-        body = orjson.dumps(_clean(record), option=orjson.OPT_NON_STR_KEYS)
-    return b'{"crc":"%08x",' % zlib.crc32(body) + body[1:] + b"\n"
+        record = _clean(record)
+        body = orjson.dumps(record)
+    return b'{"crc":"%08x",' % zlib.crc32(body) + body[1:] + b"\n", record
 
 
 def decode(line: bytes) -> Record | None:
@@ -55,17 +64,22 @@ def decode(line: bytes) -> Record | None:
 
 
 def _clean(value: Any, depth: int = 0) -> Any:
-    if depth > 100:
-        return "(nested too deeply)"
+    if depth > DEPTH:
+        return _TOO_DEEP
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):
-        return {_clean(str(k)): _clean(v, depth + 1) for k, v in value.items()}
+        return {_clean(k if isinstance(k, str) else repr(k)): _clean(v, depth + 1) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_clean(v, depth + 1) for v in value]
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        return float(value) if abs(value) < 10**300 else str(value)[:40]
-    return value if isinstance(value, (int, float, bool, type(None))) else str(value)
+        # str() of an int of thousands of digits raises.
+        return (
+            float(value)
+            if value.bit_length() < 1000
+            else f"(an integer of about {value.bit_length() * 3 // 10} digits)"
+        )
+    return value if isinstance(value, (int, float, bool, type(None))) else repr(value)
 
 
 def now() -> str:
@@ -110,8 +124,11 @@ def read(path: Path) -> Reading:
 
 
 def _check_format(reading: Reading) -> None:
-    if reading.records and (found := reading.records[0].get("format", FORMAT)) > FORMAT:
-        raise JournalDamaged(f"This session was written by a newer version (journal format {found}).", "Upgrade cell-gateway.")
+    found = reading.records[0].get("format", FORMAT) if reading.records else FORMAT
+    if not isinstance(found, int) or found > FORMAT:
+        raise JournalDamaged(
+            f"This session was written by a newer version (journal format {found}).", "Upgrade cell-gateway."
+        )
 
 
 class BlobStore:
@@ -143,28 +160,39 @@ class BlobStore:
         return (self.folder / digest).read_bytes()
 
 
-def externalize(value: Any, blobs: BlobStore) -> Any:
-    """Replace each string over `BLOB_BYTES` inside ``value`` by ``{"$blob": sha256, "bytes": n}``."""
+def externalize(value: Any, blobs: BlobStore, depth: int = 0) -> Any:
+    """Replace each string over `BLOB_BYTES` inside ``value`` by ``{"$blob": sha256, "bytes": n}``; `internalize` is the reverse.
+
+    A dict of the kernel's that itself has such a key is wrapped as ``{"$plain": …}``, so that it names no blob of ours.
+    """
     if isinstance(value, str):
         if len(value) <= BLOB_BYTES // 4:
             return value
         data = value.encode("utf-8", "replace")
         return value if len(data) <= BLOB_BYTES else {"$blob": blobs.put(data), "bytes": len(data)}
+    if isinstance(value, (dict, list)) and depth > DEPTH:
+        return _TOO_DEEP
     if isinstance(value, dict):
-        return {k: externalize(v, blobs) for k, v in value.items()}
+        plain = {k: externalize(v, blobs, depth + 1) for k, v in value.items()}
+        return {"$plain": plain} if "$blob" in value or "$plain" in value else plain
     if isinstance(value, list):
-        return [externalize(v, blobs) for v in value]
+        return [externalize(v, blobs, depth + 1) for v in value]
     return value
 
 
-def internalize(value: Any, blobs: BlobStore | None) -> Any:
+def internalize(value: Any, blobs: BlobStore | None, depth: int = 0) -> Any:
     """The reverse of `externalize`; a blob that is gone becomes a text that says so."""
+    # Each wrapped dict is one level more than `externalize` counted.
+    if isinstance(value, (dict, list)) and depth > 2 * DEPTH + 2:
+        return _TOO_DEEP
     if isinstance(value, dict):
         if "$blob" in value:
             return _blob_text(value, blobs)
-        return {k: internalize(v, blobs) for k, v in value.items()}
+        if isinstance(plain := value.get("$plain"), dict):
+            value = plain
+        return {k: internalize(v, blobs, depth + 1) for k, v in value.items()}
     if isinstance(value, list):
-        return [internalize(v, blobs) for v in value]
+        return [internalize(v, blobs, depth + 1) for v in value]
     return value
 
 
@@ -179,7 +207,8 @@ class Journal:
     """The writer. Opening heals: whatever follows the last whole line is cut off.
 
     ``append`` is visible to readers at once and survives a kill of this process; ``sync`` makes everything appended so far survive a
-    loss of power. On a full disk ``append`` raises DiskFull, except with ``reserved=True``, which spends the reserve.
+    loss of power. On a full disk ``append`` raises DiskFull, except with ``reserved=True``, which spends the reserve; once it is spent,
+    only ``reserved`` records are taken until there is room for a new one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -188,23 +217,29 @@ class Journal:
         reading = read(path)
         self.records, self.damaged = reading.records, reading.damaged
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not reading.valid_bytes:
+            _fsync_folder(path.parent)
         os.ftruncate(self._fd, reading.valid_bytes)
         os.lseek(self._fd, 0, os.SEEK_END)
         self._size = reading.valid_bytes
         self.seq = reading.records[-1]["seq"] + 1 if reading.records else 0
         self._reserve = path.with_name("reserve")
-        self._keep_reserve()
+        self._has_reserve = self._keep_reserve()
 
     def append(self, kind: str, *, reserved: bool = False, **fields: Any) -> Record:
         """Write one record and return it as it will be read."""
-        record: Record = {"seq": self.seq, "time": now(), "kind": kind, **fields}
-        line = encode(record)
+        if not (reserved or self._has_reserve):
+            self._has_reserve = self._keep_reserve()
+            if not self._has_reserve:
+                raise _disk_full()
+        line, record = _encode({"seq": self.seq, "time": now(), "kind": kind, **fields})
         try:
             self._write(line)
         except DiskFull:
             if not reserved:
                 raise
             self._reserve.unlink(missing_ok=True)
+            self._has_reserve = False
             self._write(line)
         self.seq += 1
         return record
@@ -226,15 +261,28 @@ class Journal:
             os.ftruncate(self._fd, self._size)
             os.lseek(self._fd, self._size, os.SEEK_SET)
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise DiskFull("The disk that holds the session is full.", "Free some space; what ran so far is kept.") from error
+                raise _disk_full() from error
             raise
         self._size += len(line)
 
-    def _keep_reserve(self) -> None:
-        if self._reserve.exists() and self._reserve.stat().st_size == RESERVE_BYTES:
-            return
-        with contextlib.suppress(OSError), self._reserve.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+    def _keep_reserve(self) -> bool:
+        try:
+            if self._reserve.stat().st_size == RESERVE_BYTES:
+                return True
+        except FileNotFoundError:
+            pass
+        try:
+            with self._reserve.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+        except OSError:
+            # A half-made one would hold the space that the next record needs.
+            self._reserve.unlink(missing_ok=True)
+            return False
+        return True
+
+
+def _disk_full() -> DiskFull:
+    return DiskFull("The disk that holds the session is full.", "Free some space; what ran so far is kept.")
 
 
 def follow(path: Path, offset: int = 0) -> Iterator[tuple[Record, int]]:
