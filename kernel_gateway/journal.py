@@ -1,8 +1,8 @@
 """The journal: one checksummed JSON line a record, appended by the supervisor alone, read by everyone.
 
-A line is ``{"crc":"xxxxxxxx",`` followed by the rest of the record, where the CRC-32 is that of the record's JSON without the ``crc``
-key. ``seq`` counts from 0 without gaps. Values larger than `BLOB_BYTES` lie in ``blobs/<sha256>`` and are durable before the line
-that names them. See ``docs/journal.md`` for the kinds of records.
+A line is ``{"crc":"xxxxxxxx",`` followed by the rest of the record, where the CRC-32 is that of the record's JSON
+without the ``crc`` key. ``seq`` counts from 0 without gaps. Values larger than `BLOB_BYTES` lie in ``blobs/<sha256>``
+and are durable before the line that names them. See ``docs/journal.md`` for the kinds of records.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _encode(record: Record) -> tuple[bytes, Record]:
 
 def decode(line: bytes) -> Record | None:
     """The record of a line without its ``crc``, or None when the line is not whole."""
-    if not line.startswith(b'{"crc":"') or len(line) <= _PREFIX:
+    if not line.startswith(b'{"crc":"') or line[16:_PREFIX] != b'",':
         return None
     body = b"{" + line[_PREFIX:].rstrip(b"\n")
     if line[8:16] != b"%08x" % zlib.crc32(body):
@@ -100,7 +100,8 @@ class Reading:
 def read(path: Path) -> Reading:
     """Read as far as lines are whole; a bad line in the middle is skipped and its line number (from 1) reported.
 
-    Raises JournalDamaged when the first line names a format this version does not know. A missing file is an empty journal.
+    Raises JournalDamaged when the first line names a format this version does not know. A missing file is an empty
+    journal.
     """
     reading, offset = Reading(), 0
     try:
@@ -161,9 +162,9 @@ class BlobStore:
 
 
 def externalize(value: Any, blobs: BlobStore, depth: int = 0) -> Any:
-    """Replace each string over `BLOB_BYTES` inside ``value`` by ``{"$blob": sha256, "bytes": n}``; `internalize` is the reverse.
+    """Replace each string over `BLOB_BYTES` inside ``value`` by ``{"$blob": sha256, "bytes": n}``.
 
-    A dict of the kernel's that itself has such a key is wrapped as ``{"$plain": …}``, so that it names no blob of ours.
+    A dict of the kernel's that itself has such a key is wrapped as ``{"$plain": …}`` and so names no blob of ours.
     """
     if isinstance(value, str):
         if len(value) <= BLOB_BYTES // 4:
@@ -206,9 +207,9 @@ def _blob_text(reference: dict[str, Any], blobs: BlobStore | None) -> str:
 class Journal:
     """The writer. Opening heals: whatever follows the last whole line is cut off.
 
-    ``append`` is visible to readers at once and survives a kill of this process; ``sync`` makes everything appended so far survive a
-    loss of power. On a full disk ``append`` raises DiskFull, except with ``reserved=True``, which spends the reserve; once it is spent,
-    only ``reserved`` records are taken until there is room for a new one.
+    ``append`` is visible to readers at once and survives a kill of this process; ``sync`` makes everything appended so
+    far survive a loss of power. On a full disk ``append`` raises DiskFull, except with ``reserved=True``, which spends
+    the reserve; once it is spent, only ``reserved`` records are taken until there is room for a new one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -286,7 +287,7 @@ def _disk_full() -> DiskFull:
 
 
 def follow(path: Path, offset: int = 0) -> Iterator[tuple[Record, int]]:
-    """Records from a byte offset to the present end, each with the offset after it. For readers that poll on a signal."""
+    """Records from a byte offset to the present end, each with the offset after it; for readers woken by a signal."""
     with path.open("rb") as stream:
         stream.seek(offset)
         for line in stream:
