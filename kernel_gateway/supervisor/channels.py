@@ -131,11 +131,14 @@ class KernelSockets:
             socket.setsockopt(zmq.RCVHWM, 0)
             socket.setsockopt(zmq.SNDHWM, 0)
             socket.setsockopt(zmq.RECONNECT_IVL, -1)
+            # A kernel asks for input on stdin by the identity that its shell heard.
+            socket.setsockopt(zmq.IDENTITY, identity)
             if kind == zmq.SUB:
                 socket.setsockopt(zmq.SUBSCRIBE, b"")
             socket.connect(f"ipc://{folder}/k-{PORTS[name]}")
             return Channel(socket, on_frames)
 
+        identity = secrets.token_hex(16).encode()
         self.iopub = connect("iopub", zmq.SUB, on_iopub)
         self.shell = connect("shell", zmq.DEALER, on_shell)
         self.control = connect("control", zmq.DEALER, on_control)

@@ -2,55 +2,218 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import asyncio
+import dataclasses
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
-from ..session.folder import SessionFolder
-from .runs import Output, RunRequest, RunResult
+import orjson
+
+from .. import errors
+from ..errors import GatewayError, SupervisorUnavailable
+from ..journal import BlobStore, Record, read
+from ..session.folder import SessionFolder, runtime_folder
+from .control import LINE_LIMIT
+from .runs import Output, RunRequest, RunResult, fold_outputs
 
 OnOutput = Callable[[list[Output]], None]
+
+# The supervisor's whole environment: what it needs to find its files, and nothing a front end may hold, such as the model's key.
+PASSED_ENVIRONMENT = ("PATH", "HOME", "LANG", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "TMPDIR", "USER")
 
 
 class SessionClient:
     """One connection. Dropping it never harms what runs."""
 
-    folder: SessionFolder
+    def __init__(self, folder: SessionFolder, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.folder = folder
+        self._reader, self._writer = reader, writer
+        self._answers: dict[int, asyncio.Queue[dict[str, Any]]] = {}
+        self._number = 0
+        self._listening = asyncio.create_task(self._listen())
 
     async def run(self, request: RunRequest, on_output: OnOutput | None = None) -> RunResult:
         """Execute once and return when the end is on disk. A known run is awaited, not repeated. A cell that fails is a result."""
-        raise NotImplementedError
+        return await self._execute("run", request, on_output)
 
     async def restart(self, request: RunRequest, on_output: OnOutput | None = None) -> RunResult:
         """A fresh kernel generation, then ``request`` (the restart marker cell) as its first visible run."""
-        raise NotImplementedError
+        return await self._execute("restart", request, on_output)
 
     async def interrupt(self, run: str) -> bool:
         """False when that run is neither running nor queued."""
-        raise NotImplementedError
+        return bool((await self._ask("interrupt", run=run))["interrupted"])
 
     async def record(self, kind: str, **fields: Any) -> int:
         """Append a prompt, words, request, message, turn, input, files or notice record; returns its seq once it is durable."""
-        raise NotImplementedError
+        return int((await self._ask("record", kind=kind, fields=fields))["seq"])
 
-    async def notebook(self) -> None:
-        """Return when ``notebook.ipynb`` holds everything recorded so far."""
-        raise NotImplementedError
+    async def notebook(self) -> str | None:
+        """Return when ``notebook.ipynb`` holds everything recorded so far; a text when there is something to tell about it."""
+        notice: str | None = (await self._ask("notebook"))["notice"]
+        return notice
 
     async def hello(self) -> dict[str, Any]:
-        """``state``, ``generation``, ``connection_file``, ``names``, ``pid``."""
-        raise NotImplementedError
+        """``state`` (dead, idle, busy), ``running``, ``generation``, ``connection_file``, ``names``, ``pid``."""
+        return await self._ask("hello")
 
     async def stats(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """``sandbox`` (memory, processes), and counters of what was dropped or rejected."""
+        return await self._ask("stats")
 
     async def stop(self) -> None:
         """End kernel and supervisor; returns when both are gone."""
-        raise NotImplementedError
+        await self._ask("stop")
+        with await asyncio.to_thread(_flock, self.folder, "lock"):
+            pass
+
+    async def close(self) -> None:
+        self._listening.cancel()
+        self._writer.close()
+        with suppress(ConnectionError):
+            await self._writer.wait_closed()
+
+    async def _execute(self, op: str, request: RunRequest, on_output: OnOutput | None) -> RunResult:
+        batches: list[Output] = []
+
+        def on_event(event: dict[str, Any]) -> None:
+            batches.extend(event["outputs"])
+            if on_output is not None:
+                on_output(event["outputs"])
+
+        answer = await self._ask(op, on_event, **dataclasses.asdict(request))
+        end: Record = answer["end"]
+        result = RunResult(request.run, request.cell, end["exit"])
+        for name in ("execution_count", "duration", "ename", "evalue", "kept", "total", "whole", "notice"):
+            if end.get(name) is not None:
+                setattr(result, name, end[name])
+        if batches:
+            result.outputs = fold_outputs(batches)
+        else:
+            # It may have run before this connection was there: the journal knows.
+            recorded = RunResult.from_records(
+                request.run, read(self.folder.journal).records, BlobStore(self.folder.blobs)
+            )
+            result = recorded or result
+        return result
+
+    async def _ask(
+        self, op: str, on_event: Callable[[dict[str, Any]], None] | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        self._number += 1
+        number, answers = self._number, asyncio.Queue[dict[str, Any]]()
+        self._answers[number] = answers
+        if self._listening.done():
+            raise _gone(self.folder)
+        self._writer.write(orjson.dumps({"id": number, "op": op, **fields}, default=list) + b"\n")
+        try:
+            while True:
+                answer = await answers.get()
+                if "error" in answer:
+                    raise _error(answer["error"])
+                if answer.get("done"):
+                    return answer
+                if on_event is not None:
+                    on_event(answer)
+        finally:
+            del self._answers[number]
+
+    async def _listen(self) -> None:
+        try:
+            while line := await self._reader.readline():
+                answer = orjson.loads(line)
+                if (answers := self._answers.get(answer["id"])) is not None:
+                    answers.put_nowait(answer)
+        except (ConnectionError, ValueError):
+            pass
+        gone = _gone(self.folder)
+        for answers in self._answers.values():
+            described = {"type": type(gone).__name__, "message": gone.message, "next": gone.next_step}
+            answers.put_nowait({"error": described})
 
 
 @asynccontextmanager
-async def connect(folder: SessionFolder, *, start: bool = True) -> AsyncIterator[SessionClient]:
+async def connect(folder: SessionFolder, *, start: bool = True) -> AsyncGenerator[SessionClient, None]:
     """Raises SupervisorUnavailable; with ``start=False`` also when none is running. EngineUnavailable and ImageUnavailable pass through."""
-    raise NotImplementedError
-    yield SessionClient()
+    client = await _connect_running(folder)
+    if client is None and start:
+        # Two front ends that start one session at once: the second finds the first one's supervisor.
+        with await asyncio.to_thread(_flock, folder, "start"):
+            client = await _connect_running(folder)
+            if client is None:
+                await _start_supervisor(folder)
+                client = await _connect_running(folder)
+    if client is None:
+        raise SupervisorUnavailable(
+            f"The session {folder.id} is not running.", f"Start it with: cell-gateway sessions resume {folder.id}"
+        )
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def _connect_running(folder: SessionFolder) -> SessionClient | None:
+    folder.read()
+    try:
+        reader, writer = await asyncio.open_unix_connection(runtime_folder(folder) / "control", limit=LINE_LIMIT)
+    except (FileNotFoundError, ConnectionError):
+        return None
+    return SessionClient(folder, reader, writer)
+
+
+async def _start_supervisor(folder: SessionFolder) -> None:
+    read_end, write_end = os.pipe()
+    environment = {k: v for k, v in os.environ.items() if k in PASSED_ENVIRONMENT or k.startswith("CELL_GATEWAY_")}
+    log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    command = [sys.executable, "-m", "kernel_gateway.supervisor.main", str(folder.path), "--ready", str(write_end)]
+    try:
+        # It forks once more and leaves, so that the supervisor is nobody's child.
+        parent = subprocess.Popen(
+            command, pass_fds=[write_end], env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    finally:
+        os.close(write_end)
+        os.close(log)
+    await asyncio.to_thread(parent.wait)
+    with os.fdopen(read_end, "rb") as ready:
+        line = await asyncio.to_thread(ready.readline)
+    if not line:
+        raise SupervisorUnavailable("The supervisor ended before it was ready.", f"See {folder.log}")
+    answer = json.loads(line)
+    if "error" in answer:
+        raise _error(answer["error"])
+
+
+@contextmanager
+def _flocked(fd: int) -> Generator[None, None, None]:
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def _flock(folder: SessionFolder, name: str) -> Any:
+    fd = os.open(folder.internals / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    return _flocked(fd)
+
+
+def _error(described: dict[str, str]) -> GatewayError:
+    """The supervisor's error as the class it was there."""
+    known = getattr(errors, described["type"], GatewayError)
+    error = known.__new__(known)
+    GatewayError.__init__(error, described["message"], described["next"])
+    return error
+
+
+def _gone(folder: SessionFolder) -> SupervisorUnavailable:
+    return SupervisorUnavailable(
+        f"The supervisor of {folder.id} ended.", "What it acknowledged is recorded; run the command again to go on."
+    )

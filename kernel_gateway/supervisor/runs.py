@@ -74,7 +74,9 @@ class RunResult:
         for name in ("execution_count", "duration", "ename", "evalue", "kept", "total", "whole", "notice"):
             if end.get(name) is not None:
                 setattr(result, name, end[name])
-        result.outputs = fold_outputs(internalize(o, blobs) for r in mine if r["kind"] == "output" for o in r["outputs"])
+        result.outputs = fold_outputs(
+            internalize(o, blobs) for r in mine if r["kind"] == "output" for o in r["outputs"]
+        )
         result.files = [f for r in mine if r["kind"] == "files" for f in r["files"]]
         return result
 
@@ -98,7 +100,12 @@ def fold_outputs(items: Iterable[Mapping[str, Any]], earlier: Sequence[Output] =
             clear_pending = False
         if kind == "update_display_data":
             _update_display(outputs, item)
-        elif kind == "stream" and outputs and outputs[-1]["output_type"] == "stream" and outputs[-1]["name"] == item["name"]:
+        elif (
+            kind == "stream"
+            and outputs
+            and outputs[-1]["output_type"] == "stream"
+            and outputs[-1]["name"] == item["name"]
+        ):
             outputs[-1] = {**outputs[-1], "text": outputs[-1]["text"] + item["text"]}
         else:
             outputs.append(dict(item))

@@ -1,0 +1,62 @@
+"""Wait for files to appear in a folder (inotify), so that nobody polls for a kernel's sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import socket
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import KernelDied
+
+_IN_CREATE, _IN_MOVED_TO = 0x100, 0x80
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+async def sockets_listening(folder: Path, names: Iterable[str], owner: int) -> None:
+    """Return when each name is a unix socket that listens and belongs to ``owner``.
+
+    Raises KernelDied when something else lies there: what is inside the sandbox may write to this folder.
+    """
+    loop, created = asyncio.get_running_loop(), asyncio.Event()
+    fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), "inotify_init1")
+
+    def read_events() -> None:
+        os.read(fd, 65536)
+        created.set()
+
+    try:
+        _libc.inotify_add_watch(fd, os.fsencode(folder), _IN_CREATE | _IN_MOVED_TO)
+        loop.add_reader(fd, read_events)
+        for name in names:
+            while not await _listens(folder / name, owner):
+                created.clear()
+                # A socket exists a moment before it listens; that moment has no event of its own.
+                try:
+                    await asyncio.wait_for(created.wait(), 0.02)
+                except asyncio.TimeoutError:
+                    continue
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)
+
+
+async def _listens(path: Path, owner: int) -> bool:
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISSOCK(status.st_mode) or status.st_uid != owner:
+        raise KernelDied("crash", f"{path.name} is not a socket of the kernel.")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, BlockingIOError):
+            return False
+    return True

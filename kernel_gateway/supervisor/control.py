@@ -1,0 +1,166 @@
+"""The control socket: JSON lines from our own front ends. docs/architecture.md lists the operations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from .. import __version__
+from ..errors import BadRequest, GatewayError
+from ..journal import externalize
+from .execution import Execution
+from .run import cell_id, from_request
+from .run import needs as needs_of
+from .runs import Output, RunRequest
+
+RECORDABLE = frozenset({"prompt", "words", "request", "message", "turn", "input", "files", "notice"})
+LINE_LIMIT = 256 * 1024 * 1024
+
+Send = Callable[[dict[str, Any]], None]
+
+
+class ControlServer:
+    """Answers one connection after another line by line; operations of one connection may overlap."""
+
+    def __init__(
+        self,
+        execution: Execution,
+        facts: dict[str, Any],
+        build_notebook: Callable[[], Awaitable[str | None]],
+        stop: Callable[[], None],
+    ) -> None:
+        self._execution, self._facts = execution, facts
+        self._build_notebook, self._stop = build_notebook, stop
+        self._server: asyncio.AbstractServer | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._operations: dict[str, Callable[[dict[str, Any], Send], Awaitable[dict[str, Any]]]] = {
+            "hello": self._hello,
+            "run": self._run,
+            "restart": self._run,
+            "interrupt": self._interrupt,
+            "record": self._record,
+            "notebook": self._notebook,
+            "stats": self._stats,
+            "stop": self._stop_session,
+        }
+
+    async def listen(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, path, limit=LINE_LIMIT)
+        path.chmod(0o600)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def send(answer: dict[str, Any]) -> None:
+            if not writer.is_closing():
+                writer.write(orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS, default=str) + b"\n")
+
+        try:
+            while line := await reader.readline():
+                task = asyncio.create_task(self._answer(line, send))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        except (ConnectionError, ValueError):
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(self, line: bytes, send: Send) -> None:
+        number: Any = None
+        try:
+            request = orjson.loads(line)
+            number = request["id"]
+            operation = self._operations[request["op"]]
+            send({"id": number, "done": True, **await operation(request, lambda event: send({"id": number, **event}))})
+        except GatewayError as error:
+            send({"id": number, "error": _describe(error)})
+        except (KeyError, TypeError, ValueError) as error:
+            send({"id": number, "error": _describe(BadRequest(f"Not a request this supervisor knows: {error!r}."))})
+
+    async def _hello(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
+        execution = self._execution
+        state = "dead" if execution.kernel is None else "busy" if execution.running else "idle"
+        running = execution.running.request.run if execution.running else None
+        return {
+            **self._facts,
+            "version": __version__,
+            "session": execution.folder.id,
+            "generation": execution.generation,
+            "state": state,
+            "running": running,
+            "names": execution.names,
+        }
+
+    async def _run(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
+        """The outputs stream as they are recorded; the last answer is the end record."""
+        wanted = _run_request(request)
+        session = self._execution.kernel.session if self._execution.kernel else ""
+        run = self._execution.submit(from_request(wanted, session, restart=request["op"] == "restart"))
+
+        def on_output(batch: list[Output]) -> None:
+            send({"event": "output", "outputs": batch})
+
+        run.listeners.append(on_output)
+        try:
+            end = await asyncio.shield(run.done)
+        finally:
+            run.listeners.remove(on_output)
+        return {"end": end, "seq": end["seq"]}
+
+    async def _interrupt(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
+        return {"interrupted": self._execution.interrupt(request["run"])}
+
+    async def _record(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
+        kind, fields = request["kind"], request["fields"]
+        if kind not in RECORDABLE or not isinstance(fields, dict) or {"seq", "kind", "time", "crc"} & set(fields):
+            raise BadRequest(f"A front end may not record {kind!r}.")
+        journal = self._execution.journal
+        record = journal.append(kind, **externalize(fields, journal.blobs))
+        journal.sync()
+        self._execution.changed.set()
+        return {"seq": record["seq"]}
+
+    async def _notebook(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
+        return {"notice": await self._build_notebook()}
+
+    async def _stats(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
+        execution = self._execution
+        kernel = execution.kernel
+        sandbox = dict(await kernel.sandbox.stats()) if kernel else {}
+        return {
+            "sandbox": sandbox,
+            "dropped": execution.dropped,
+            "rejected": kernel.rejected if kernel else 0,
+            "damaged_lines": execution.journal.damaged,
+        }
+
+    async def _stop_session(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
+        self._stop()
+        return {}
+
+
+def _run_request(request: dict[str, Any]) -> RunRequest:
+    source = str(request["source"])
+    return RunRequest(
+        run=str(request["run"]),
+        cell=cell_id(str(request["cell"])),
+        source=source,
+        author="person" if request.get("author") == "person" else "model",
+        tool=str(request.get("tool", "python")),
+        turn=request.get("turn"),
+        tool_use_id=request.get("tool_use_id"),
+        timeout=None if request.get("timeout") is None else float(request["timeout"]),
+        needs=tuple(dict.fromkeys([*(request.get("needs") or ()), *needs_of(source)])),
+        tags=tuple(request.get("tags") or ()),
+    )
+
+
+def _describe(error: GatewayError) -> dict[str, str]:
+    return {"type": type(error).__name__, "message": error.message, "next": error.next_step}

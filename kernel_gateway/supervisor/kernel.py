@@ -1,0 +1,207 @@
+"""One kernel generation: a sandbox, the kernel in it, and our side of its sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from ..errors import KernelDied
+from ..image.store import Image
+from ..sandbox.engine import Engine, Exit, Mount, Sandbox, SandboxSpec, Tier
+from ..session.folder import SessionFolder
+from ..session.policy import Policy
+from .arrivals import sockets_listening
+from .channels import KernelSockets, write_connection_file
+from .messages import BadMessage, Message, Signer, compose
+
+START_SECONDS = 60.0
+_NAMES = [f"k-{number}" for number in range(1, 6)]
+
+
+class Kernel:
+    """Started by `start_kernel`. ``on_shell`` and the others get verified messages of this generation only."""
+
+    def __init__(self, generation: int, sockets_folder: Path, sandbox: Sandbox, key: str) -> None:
+        self.generation, self.sandbox = generation, sandbox
+        self.session = secrets.token_hex(16)
+        # Messages that were dropped because they were not of the protocol or not signed by the kernel.
+        self.rejected = 0
+        self.info: dict[str, Any] = {}
+        self._sockets_folder = sockets_folder
+        self._signer = Signer(key)
+        self._sockets: KernelSockets | None = None
+        self._answers: dict[str, asyncio.Future[Message]] = {}
+        self._heard_iopub = asyncio.Event()
+
+    @property
+    def isolation(self) -> Mapping[str, Tier]:
+        return self.sandbox.isolation
+
+    def connect(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        on_reply: Callable[[str, Message], None],
+        on_iopub: Callable[[Message], None],
+    ) -> None:
+        """``on_reply`` gets the channel's name (shell, control, stdin) and the message."""
+
+        def verified(handle: Callable[[Message], None]) -> Callable[[list[bytes]], None]:
+            def on_frames(frames: list[bytes]) -> None:
+                try:
+                    handle(self._signer.unwrap(frames))
+                except BadMessage:
+                    self.rejected += 1
+
+            return on_frames
+
+        def reply(channel: str) -> Callable[[Message], None]:
+            def handle(message: Message) -> None:
+                waiting = self._answers.pop(message.parent_id, None)
+                if waiting is None:
+                    on_reply(channel, message)
+                elif not waiting.done():
+                    waiting.set_result(message)
+
+            return handle
+
+        def iopub(message: Message) -> None:
+            self._heard_iopub.set()
+            on_iopub(message)
+
+        self._sockets = KernelSockets(
+            context,
+            self._sockets_folder,
+            on_shell=verified(reply("shell")),
+            on_control=verified(reply("control")),
+            on_stdin=verified(reply("stdin")),
+            on_iopub=verified(iopub),
+        )
+
+    def send(self, channel: str, message: Message) -> None:
+        """To the kernel's shell, control or stdin; the identities stay with us."""
+        if self._sockets is not None:
+            frames = self._signer.wrap(Message(message.frames))
+            getattr(self._sockets, channel).send(frames)
+
+    async def ask(self, channel: str, kind: str, content: dict[str, Any]) -> Message:
+        """A request of our own and its answer; it never reaches a client or the record. May wait for ever: give it a deadline."""
+        message = compose(kind, self.session, content)
+        future = self._answers[message.id] = asyncio.get_running_loop().create_future()
+        self.send(channel, message)
+        try:
+            return await future
+        finally:
+            self._answers.pop(message.id, None)
+
+    async def ready(self) -> None:
+        """Until the kernel answers and its iopub is heard: only then is no output lost."""
+        self.info = (await self.ask("shell", "kernel_info_request", {})).content
+        while not self._heard_iopub.is_set():
+            await self.ask("shell", "kernel_info_request", {})
+
+    async def round_trip(self, seconds: float) -> bool:
+        """Whether an empty request came back: what was sent before it, an interrupt too, has done its work."""
+        try:
+            await asyncio.wait_for(self.ask("shell", "kernel_info_request", {}), seconds)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+    def interrupt_by_message(self) -> None:
+        self.send("control", compose("interrupt_request", self.session, {}))
+
+    async def interrupt_by_signal(self) -> None:
+        await self.sandbox.signal_command(signal.SIGINT)
+
+    def drain(self) -> None:
+        """Take what the kernel still said before it ended."""
+        if self._sockets is not None:
+            self._sockets.drain_all()
+
+    async def stop(self) -> Exit:
+        """Kill it and everything in its sandbox."""
+        exit_ = await self.sandbox.stop()
+        self.release()
+        return exit_
+
+    def release(self) -> None:
+        """Close our sockets and remove their folder; the sandbox has ended."""
+        if self._sockets is not None:
+            self._sockets.close()
+            self._sockets = None
+        for waiting in self._answers.values():
+            waiting.cancel()
+        shutil.rmtree(self._sockets_folder, ignore_errors=True)
+
+
+async def start_kernel(
+    generation: int, engine: Engine, image: Image, folder: SessionFolder, runtime: Path, values: Mapping[str, Any]
+) -> Kernel:
+    """Start a sandbox with a kernel in it; the caller connects and awaits `Kernel.ready`. ``values`` is ``session.json``.
+
+    Raises EngineUnavailable, ImageUnavailable.
+    """
+    uid = values.get("uid")
+    sockets = runtime.parent / f"k{secrets.token_hex(6)}"
+    sockets.mkdir(mode=0o700)
+    key = secrets.token_hex(32)
+    # The private copy of the key is the object made here: the file inside is never read again.
+    write_connection_file(sockets / "connection.json", "/run/kernel/k", key)
+    if uid is not None:
+        for path in (sockets / "connection.json", sockets):
+            os.chown(path, uid, uid)
+    spec = SandboxSpec(
+        command=image.kernel_command("/run/kernel/connection.json"),
+        environment=image.environment(),
+        image=image.root,
+        workspace=folder.workspace,
+        outputs=folder.outputs,
+        layer=folder.layer,
+        sockets=sockets,
+        policy=Policy.from_json(values["policy"]),
+        uid=uid,
+        mounts=[Mount(Path(m["source"]), f"/workspace/inputs/{m['name']}") for m in values.get("mounts", [])],
+    )
+    try:
+        sandbox = await engine.start(spec)
+    except BaseException:
+        shutil.rmtree(sockets, ignore_errors=True)
+        raise
+    kernel = Kernel(generation, sockets, sandbox, key)
+    try:
+        await _first_of(sandbox, sockets_listening(sockets, _NAMES, os.getuid() if uid is None else uid))
+    except BaseException:
+        await kernel.stop()
+        raise
+    return kernel
+
+
+async def until_ready(kernel: Kernel) -> None:
+    """Raises KernelDied when it ends, or does not answer, before it is ready."""
+    await _first_of(kernel.sandbox, kernel.ready())
+
+
+async def _first_of(sandbox: Sandbox, awaitable: Any) -> None:
+    """Await with the sandbox's end and a deadline as the alternatives. Raises KernelDied."""
+    work, ended = asyncio.ensure_future(awaitable), asyncio.ensure_future(sandbox.wait())
+    try:
+        await asyncio.wait({work, ended}, timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        tail = getattr(sandbox, "log_tail", lambda: "")()
+        if ended.done():
+            raise KernelDied(
+                "crash", f"It ended with status {ended.result().status} before it was ready. {tail[-2000:]}"
+            )
+        raise KernelDied("timeout", f"It was not ready within {START_SECONDS:.0f} seconds. {tail[-2000:]}")
+    finally:
+        work.cancel()
+        ended.cancel()

@@ -1,0 +1,236 @@
+"""The supervisor's process: one a live session. ``python -m kernel_gateway.supervisor.main FOLDER --ready FD``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import zmq
+
+from ..errors import BadRequest, GatewayError, SessionBusy
+from ..image.store import Image, ImageStore
+from ..journal import Journal
+from ..sandbox.bubblewrap import BubblewrapEngine
+from ..sandbox.engine import Engine
+from ..session.folder import SessionFolder, runtime_folder
+from .channels import ClientSockets
+from .control import ControlServer
+from .execution import Execution
+from .messages import BadMessage, Message, Signer, compose, pack
+from .run import from_client
+
+ENGINES = {"bubblewrap": BubblewrapEngine}
+# The notebook follows the last change after so many seconds without another.
+NOTEBOOK_SECONDS = 1.0
+
+
+def make_engine(name: str) -> Engine:
+    """Raises BadRequest for a name this version does not have, EngineUnavailable where it cannot work."""
+    if name not in ENGINES:
+        raise BadRequest(f"There is no engine {name!r}.", f"Engines: {', '.join(ENGINES)}.")
+    engine = ENGINES[name]()
+    engine.check()
+    return engine
+
+
+class Supervisor:
+    """From outside it is the kernel: five sockets and a connection file; beside them the control socket."""
+
+    def __init__(self, folder: SessionFolder, engine: Engine, image: Image) -> None:
+        self.folder = folder
+        self.runtime = runtime_folder(folder)
+        self.runtime.mkdir(mode=0o700, exist_ok=True)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.journal = Journal(folder.journal)
+        self.stopping = asyncio.Event()
+        self.sockets = ClientSockets(
+            self._context, self.runtime, on_shell=self._on_shell, on_control=self._on_control, on_stdin=self._on_stdin
+        )
+        self._signer = Signer(self.sockets.key)
+        # Messages that were not of the protocol or not signed with our key.
+        self.rejected = 0
+        self.execution = Execution(folder, self.journal, engine, image, self.runtime, self._context, self)
+        self._building = asyncio.Lock()
+
+    async def run(self, ready: int) -> None:
+        """Until it is told to stop. ``ready`` is a descriptor that gets one JSON line when front ends may connect."""
+        facts = {"pid": os.getpid(), "connection_file": str(self.sockets.connection_file)}
+        control = ControlServer(self.execution, facts, self.build_notebook, self.stopping.set)
+        await control.listen(self.runtime / "control")
+        os.write(ready, b'{"ok": true}\n')
+        os.close(ready)
+        tasks = [asyncio.create_task(work) for work in (self.execution.work(), self._keep_notebook(), self._warm_up())]
+        stopping = asyncio.create_task(self.stopping.wait())
+        await asyncio.wait([stopping, *tasks[:2]], return_when=asyncio.FIRST_COMPLETED)
+        await self.execution.stop()
+        for task in [stopping, *tasks]:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        await self.build_notebook()
+        control.close()
+        self.sockets.close()
+        self.journal.close()
+        (self.runtime / "control").unlink(missing_ok=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+    async def build_notebook(self) -> str | None:
+        """In a child, so that the loop never waits for a big notebook. Returns what it had to say, if anything."""
+        async with self._building:
+            self.execution.changed.clear()
+            child = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "kernel_gateway.notebook.write",
+                str(self.folder.path),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+            )
+            said, _ = await child.communicate()
+            return said.decode("utf-8", "replace").strip() or None
+
+    async def _keep_notebook(self) -> None:
+        while True:
+            await self.execution.changed.wait()
+            while self.execution.changed.is_set():
+                self.execution.changed.clear()
+                await asyncio.sleep(NOTEBOOK_SECONDS)
+            if self.execution.running is None:
+                await self.build_notebook()
+
+    async def _warm_up(self) -> None:
+        """The kernel starts before anyone asks for it; a failure is told to whoever asks."""
+        try:
+            await self.execution.ensure_kernel()
+        except GatewayError as error:
+            print(f"kernel: {error}", file=sys.stderr, flush=True)
+
+    # Clients
+
+    def publish(self, message: Message) -> None:
+        topic = b"kernel." + message.kind.encode("utf-8", "replace")
+        self.sockets.iopub.send(self._signer.wrap(Message(message.frames, [topic])))
+
+    def reply(self, channel: str, message: Message) -> None:
+        getattr(self.sockets, channel).send(self._signer.wrap(message))
+
+    def _verified(self, frames: list[bytes]) -> Message | None:
+        try:
+            message = self._signer.unwrap(frames)
+            _ = message.content, message.metadata
+        except BadMessage:
+            self.rejected += 1
+            return None
+        return message
+
+    def _on_shell(self, frames: list[bytes]) -> None:
+        message = self._verified(frames)
+        if message is None:
+            return
+        if message.kind == "execute_request":
+            self.execution.submit(from_client(message))
+        elif message.kind == "kernel_info_request" and self.execution.kernel is not None:
+            self._answer_here(message, "kernel_info_reply", self.execution.kernel.info)
+        elif message.kind == "shutdown_request":
+            self._shut_down("shell", message)
+        else:
+            self.execution.pass_on("shell", message)
+
+    def _on_control(self, frames: list[bytes]) -> None:
+        message = self._verified(frames)
+        if message is None:
+            return
+        if message.kind == "shutdown_request":
+            self._shut_down("control", message)
+        elif message.kind == "interrupt_request":
+            self.execution.interrupt(None)
+            self.reply(
+                "control", compose("interrupt_reply", "", {"status": "ok"}, message.frames[0], message.identities)
+            )
+        else:
+            self.execution.pass_on("control", message)
+
+    def _on_stdin(self, frames: list[bytes]) -> None:
+        if (message := self._verified(frames)) is not None:
+            self.execution.answer_input(message)
+
+    def _answer_here(self, message: Message, kind: str, content: dict[str, object]) -> None:
+        """kernel_info comes from memory, so that a client may connect while a long cell runs."""
+        header = message.frames[0]
+        self.publish(compose("status", "", {"execution_state": "busy"}, header))
+        self.reply("shell", Message([*compose(kind, "", {}, header).frames[:3], pack(content)], message.identities))
+        self.publish(compose("status", "", {"execution_state": "idle"}, header))
+
+    def _shut_down(self, channel: str, message: Message) -> None:
+        """A client's shutdown stops the session; with ``restart`` it gets a fresh kernel. The notebook stays either way."""
+        restart = bool(message.content.get("restart"))
+        content = {"status": "ok", "restart": restart}
+        self.reply(channel, compose("shutdown_reply", "", content, message.frames[0], message.identities))
+        self.publish(compose("shutdown_reply", "", content, message.frames[0]))
+        if restart:
+            self.execution.restart()
+        else:
+            self.stopping.set()
+
+
+def _lock(folder: SessionFolder) -> int:
+    """Held for life. Raises SessionBusy when another supervisor has it."""
+    fd = os.open(folder.internals / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise SessionBusy(f"The session {folder.id} is held by another supervisor.") from None
+    return fd
+
+
+async def _supervise(path: Path, ready: int) -> None:
+    folder = SessionFolder(path)
+    values = folder.read()
+    lock = _lock(folder)
+    engine = make_engine(values["engine"])
+    image = ImageStore.default().find(values["image"]["digest"])
+    supervisor = Supervisor(folder, engine, image)
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(signum, supervisor.stopping.set)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    try:
+        await supervisor.run(ready)
+    finally:
+        os.close(lock)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--ready", type=int, required=True)
+    arguments = parser.parse_args()
+    if os.fork() > 0:
+        # The front end waits for this process: the supervisor itself is nobody's child and outlives everyone.
+        os._exit(0)
+    os.setsid()
+    os.umask(0o022)
+    try:
+        asyncio.run(_supervise(arguments.folder, arguments.ready))
+    except GatewayError as error:
+        described = {"type": type(error).__name__, "message": error.message, "next": error.next_step}
+        print(f"supervisor: {error}", file=sys.stderr)
+        try:
+            os.write(arguments.ready, json.dumps({"error": described}).encode() + b"\n")
+        except OSError:
+            # The front end is connected already, or gone; the log has it.
+            return 1
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
