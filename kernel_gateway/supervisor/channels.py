@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -37,10 +38,8 @@ class Channel:
         """A peer that is gone or too slow loses the message, as everywhere in ZMQ."""
         if self._socket.closed:
             return
-        try:
+        with contextlib.suppress(zmq.Again):
             self._socket.send_multipart(frames, zmq.NOBLOCK)
-        except zmq.Again:
-            pass
         self._schedule()
 
     def drain(self) -> None:
@@ -97,8 +96,11 @@ class ClientSockets:
         self.control = Channel(sockets["control"], on_control)
         self.stdin = Channel(sockets["stdin"], on_stdin)
         self.iopub = Channel(sockets["iopub"], lambda frames: None)
-        self.heartbeat = Channel(sockets["hb"], lambda frames: self.heartbeat.send(frames))
+        self.heartbeat = Channel(sockets["hb"], self._echo)
         write_connection_file(self.connection_file, prefix, self.key)
+
+    def _echo(self, frames: list[bytes]) -> None:
+        self.heartbeat.send(frames)
 
     def close(self) -> None:
         for channel in (self.shell, self.control, self.stdin, self.iopub, self.heartbeat):

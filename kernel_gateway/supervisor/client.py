@@ -175,8 +175,15 @@ async def _start_supervisor(folder: SessionFolder) -> None:
     command = [sys.executable, "-m", "kernel_gateway.supervisor.main", str(folder.path), "--ready", str(write_end)]
     try:
         # It forks once more and leaves, so that the supervisor is nobody's child.
-        parent = subprocess.Popen(
-            command, pass_fds=[write_end], env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        parent = await asyncio.to_thread(
+            subprocess.Popen,
+            command,
+            pass_fds=[write_end],
+            env=environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
         )
     finally:
         os.close(write_end)

@@ -32,6 +32,11 @@ def death_notice(cause: str, detail: str, names: list[str]) -> str:
     )
 
 
+def resume_notice(names: list[str]) -> str:
+    lost = f" Names lost: {some(names)}." if names else ""
+    return f"The session was stopped and now runs in a fresh kernel.{lost} Files in /workspace are kept."
+
+
 def some(names: list[str], limit: int = 40) -> str:
     rest = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + rest

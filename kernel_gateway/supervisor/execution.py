@@ -17,7 +17,7 @@ from ..notebook.setup import bash_cell, node_cell, restart_cell, setup_cell
 from ..sandbox.engine import Engine, Exit
 from ..session.folder import SessionFolder
 from ..session.policy import Policy
-from .death import cause_of, death_notice, some
+from .death import cause_of, death_notice, resume_notice
 from .environment import describe
 from .kernel import Kernel, start_kernel, until_ready
 from .messages import BadMessage, Message, compose
@@ -100,8 +100,9 @@ class Execution:
     def _write_session_record(self) -> None:
         known = ("session", "created", "version", "owner", "policy", "engine", "image", "model")
         fields: dict[str, Any] = {k: self.values[k] for k in known if k in self.values}
-        image = {"name": self._image.name, "digest": self._image.digest, "recipe": self._image.recipe}
-        self.journal.append("session", format=1, **{**fields, "image": image, "environment": describe(self._image)})
+        fields["image"] = {"name": self._image.name, "digest": self._image.digest, "recipe": self._image.recipe}
+        fields["environment"] = describe(self._image)
+        self.journal.append("session", format=1, **fields)
         self.journal.sync()
 
     def _close_open_runs(self, starts: list[Record]) -> None:
@@ -402,20 +403,15 @@ class Execution:
         await self._prepare(marker=marker and resumed and self._has_cells, cause=cause)
 
     async def _prepare(self, *, marker: bool, cause: str) -> None:
-        needed = (
-            ["setup", *(k for k in ("bash", "node") if k in self._recorded_setups)]
-            if self.generation > 1
-            else ["setup"]
-        )
+        """Setup cells first; after a death or a resume also the marker, so that a re-run forgets what was lost here."""
+        lost = self.names
+        languages = [k for k in ("bash", "node") if k in self._recorded_setups] if self.generation > 1 else []
         self._setups.clear()
-        for kind in needed:
+        for kind in ("setup", *languages):
             await self._ensure_setup(kind)
+        if marker and cause == "resume":
+            self._pending_notice = resume_notice(lost)
         if marker:
-            if cause == "resume":
-                lost = f" Names lost: {some(self.names)}." if self.names else ""
-                self._pending_notice = (
-                    f"The session was stopped and now runs in a fresh kernel.{lost} Files in /workspace are kept."
-                )
             await self._run_in_kernel(from_request(marker_request(self.generation), self._session_id()))
         self._died = False
 
@@ -436,7 +432,7 @@ class Execution:
 
     async def _restart_kernel(self) -> None:
         if (kernel := self.kernel) is not None:
-            self.kernel = None
+            self.kernel, self.names = None, []
             await kernel.stop()
 
     async def _watch(self, kernel: Kernel) -> None:

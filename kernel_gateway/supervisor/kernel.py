@@ -14,6 +14,7 @@ from typing import Any
 import zmq
 
 from ..errors import KernelDied
+from ..image.layer import prepare_layer
 from ..image.store import Image
 from ..sandbox.engine import Engine, Exit, Mount, Sandbox, SandboxSpec, Tier
 from ..session.folder import SessionFolder
@@ -150,6 +151,7 @@ async def start_kernel(
     Raises EngineUnavailable, ImageUnavailable.
     """
     uid = values.get("uid")
+    prepare_layer(image, folder.layer, uid)
     sockets = runtime.parent / f"k{secrets.token_hex(6)}"
     sockets.mkdir(mode=0o700)
     key = secrets.token_hex(32)

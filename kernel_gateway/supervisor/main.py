@@ -196,7 +196,7 @@ async def _supervise(path: Path, ready: int) -> None:
     values = folder.read()
     lock = _lock(folder)
     engine = make_engine(values["engine"])
-    image = ImageStore.default().find(values["image"]["digest"])
+    image = ImageStore().find(values["image"]["digest"])
     supervisor = Supervisor(folder, engine, image)
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGHUP):
