@@ -40,11 +40,16 @@ class SandboxSpec:
     # The uid (and gid) that owns the writable folders and that the code runs as on the machine; None: the caller's own (never 0).
     uid: int | None = None
     mounts: Sequence[Mount] = field(default_factory=tuple)
+    # False: workspace, layer and sockets are read-only too, for a sandbox that must leave nothing behind.
+    writable: bool = True
 
 
 @dataclass(frozen=True)
 class Exit:
-    """How a sandbox ended: the command's exit status (negative: signal), and whether the kernel's out-of-memory killer had a part in it."""
+    """How a sandbox ended: the command's exit status (negative: signal), and whether that was for want of memory.
+
+    ``out_of_memory`` is only true when a kill was counted: by the kernel for the sandbox's cgroup, or by the engine's own watch.
+    """
 
     status: int
     out_of_memory: bool = False
@@ -55,7 +60,7 @@ class Sandbox(Protocol):
 
     @property
     def isolation(self) -> Mapping[str, Tier]:
-        """What this engine really enforces here, by limit: memory, processes, network, files, syscalls, disk, cpu (P9)."""
+        """What this engine really enforces here, by limit: memory, processes, cpu, disk, network, files, syscalls, privileges (P9)."""
         ...
 
     async def signal_command(self, signum: int) -> None:
@@ -67,7 +72,11 @@ class Sandbox(Protocol):
         ...
 
     async def stats(self) -> Mapping[str, int]:
-        """``memory_bytes``, ``memory_peak_bytes``, ``processes``, where known."""
+        """``memory_bytes``, ``memory_peak_bytes``, ``processes``, ``out_of_memory_kills``, where known."""
+        ...
+
+    def log_tail(self) -> str:
+        """The last 64 KB that bwrap and the command wrote to stdout and stderr, for diagnosis. Untrusted text."""
         ...
 
     async def stop(self) -> Exit:
@@ -84,6 +93,10 @@ class Engine(Protocol):
         """Return when a sandbox can be made here. Raises EngineUnavailable with the reason and the commands that help."""
         ...
 
-    async def start(self, spec: SandboxSpec) -> Sandbox:
-        """Returns once the command is running (not: ready). Must be called on the main thread. Raises EngineUnavailable."""
+    async def start(self, spec: SandboxSpec, *, stdin: int | None = None, stdout: int | None = None) -> Sandbox:
+        """Returns once the command is running (not: ready). Must be called on the main thread. Raises EngineUnavailable.
+
+        ``stdin`` and ``stdout`` are descriptors for the command, still the caller's to close; by default it reads nothing and its
+        output goes to the log.
+        """
         ...

@@ -1,0 +1,82 @@
+"""The few Linux calls that Python 3.10 does not offer. All raise OSError."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import fcntl
+import os
+import warnings
+
+CLONE_NEWNS = 0x00020000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC = 0x1, 0x2, 0x4, 0x20, 0x1000, 0x4000
+MS_PRIVATE, MS_SLAVE = 0x40000, 0x80000
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+
+# Descriptors of ours lie above those that a child gives a meaning (0 to 3).
+FIRST_FREE_FD = 10
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
+_libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
+_libc.unshare.argtypes = (ctypes.c_int,)
+
+
+def unshare(flags: int) -> None:
+    _checked(_libc.unshare(flags), "unshare")
+
+
+def mount(source: str, target: str, kind: str | None = None, flags: int = 0, options: str | None = None) -> None:
+    encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind, options)]
+    _checked(_libc.mount(encoded[0], encoded[1], encoded[2], flags, encoded[3]), target)
+
+
+def prctl(option: int, value: int) -> None:
+    _checked(_libc.prctl(option, value, 0, 0, 0), "prctl")
+
+
+def fork() -> int:
+    """``os.fork``, also where threads run: the child must only make system calls and then exec or end."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def moved_up(fd: int) -> int:
+    """The same file under a close-on-exec descriptor of `FIRST_FREE_FD` or more; the old one is closed."""
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE_FD)
+    finally:
+        os.close(fd)
+
+
+def pipe() -> tuple[int, int]:
+    """The reading and the writing end, both close-on-exec."""
+    reader, writer = os.pipe()
+    return moved_up(reader), moved_up(writer)
+
+
+def memory_file(data: bytes) -> int:
+    """A descriptor from which ``data`` can be read once, without a file on any disk."""
+    fd = moved_up(os.memfd_create("data"))
+    with open(fd, "wb", closefd=False) as stream:
+        stream.write(data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+async def readable(fd: int) -> None:
+    """Return when ``fd`` has something to read: bytes, end of file, or for a pidfd the end of its process."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(fd, lambda: ready.done() or ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)
+
+
+def _checked(result: int, name: str) -> None:
+    if result != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), name)
