@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +57,9 @@ def build(store: ImageStore, name: str, requirements: Path | None = None, progre
     lock = _lock(requirements, progress)
     recipe = _recipe(interpreter, lock, requirements)
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-    if requirements is None and store.named(name) == digest:
-        return store.find(name)
+    there = store.named(name)
+    if there and there.digest == digest:
+        return there
     with store.locked(progress):
         if not store.has(digest):
             with store.new(digest) as folder:
@@ -69,7 +69,7 @@ def build(store: ImageStore, name: str, requirements: Path | None = None, progre
 
 def _lock(requirements: Path | None, progress: Progress) -> str:
     if requirements is None:
-        return resources.files(__package__).joinpath("default.lock").read_text()
+        return Path(__file__).with_name("default.lock").read_text()
     if not requirements.is_file():
         raise BadRequest(f"There is no file {requirements}.", "Give a requirements file as pip takes it.")
     progress("resolving packages", 0.0)
@@ -111,7 +111,6 @@ def _make(folder: Path, interpreter: Interpreter, lock: str, recipe: Mapping[str
     contents.check_imports(tree, _CHECKED if "requirements" in recipe else (*_CHECKED, *_CHECKED_DEFAULT))
     size = contents.open_modes(folder / "root")
     values = {
-        "digest_of": "recipe",
         "recipe": recipe,
         "python": interpreter.version,
         "node": node,

@@ -103,21 +103,10 @@ def move_scripts(tree: Tree) -> None:
 
 def compile_bytecode(tree: Tree) -> None:
     """Each module gets bytecode that is valid whatever times the files have, and that names the future place."""
-    options = (
-        "-q",
-        "-q",
-        "-j",
-        str(os.cpu_count() or 1),
-        "--invalidation-mode",
-        "unchecked-hash",
-        "-s",
-        str(tree.root),
-        "-p",
-        PLACE,
-    )
-    # It answers 1 when a file is no Python of this version (templates are such): nobody can import those anyway.
+    # Forced: whoever started this Python before may have left bytecode that names the place it was at then.
+    options = ("-f", "-q", "-q", "-j", str(os.cpu_count() or 1), "--invalidation-mode", "unchecked-hash")
     folders = sorted(str(path) for path in (tree.root / "python").iterdir() if path.name not in ("bin", "include"))
-    done = tree.run("-I", "-m", "compileall", *options, *folders)
+    done = tree.run("-I", "-m", "compileall", *options, "-s", str(tree.root), "-p", PLACE, *folders)
     if done.returncode not in (0, 1):
         raise ImageUnavailable(
             f"The image's bytecode could not be compiled: {done.stderr.strip()[-300:]}",

@@ -69,7 +69,7 @@ def own_interpreter() -> Interpreter:
 
 
 def copy_interpreter(interpreter: Interpreter, target: Path, place: str) -> None:
-    """Copy into ``target`` (its future place is ``place``): ``bin/python3``, the standard library without tests, headers, foreign libraries.
+    """Copy into ``target`` (its future place is ``place``): ``bin/python3``, the standard library without tests, headers, libraries.
 
     Afterwards ``target`` works where it is and at ``place``, but for a Python whose libraries have no search path of their own:
     then `needs_library_path` is true.

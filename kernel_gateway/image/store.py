@@ -12,7 +12,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -82,10 +82,11 @@ class ImageStore:
                 self._delete(self.root / image.digest)
         return image
 
-    def named(self, name: str) -> str | None:
-        """The digest of the image of that name, if it is there."""
+    def named(self, name: str) -> Image | None:
+        """The image of that name, if it is there."""
         link = self._names / name
-        return link.readlink().name if link.is_symlink() and self.has(link.readlink().name) else None
+        digest = link.readlink().name if link.is_symlink() else ""
+        return self._read(digest, name) if self.has(digest) else None
 
     def has(self, digest: str) -> bool:
         return bool(_DIGEST.fullmatch(digest)) and (self.root / digest / "image.json").is_file()
@@ -99,7 +100,7 @@ class ImageStore:
         return self._read(digest, name)
 
     @contextmanager
-    def locked(self, progress: Progress = silent) -> Iterator[None]:
+    def locked(self, progress: Progress = silent) -> Generator[None, None, None]:
         """Hold the right to change the store; waits for whoever has it. What killed builders left is removed first."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -117,7 +118,7 @@ class ImageStore:
             os.close(descriptor)
 
     @contextmanager
-    def new(self, digest: str) -> Iterator[Path]:
+    def new(self, digest: str) -> Generator[Path, None, None]:
         """A folder to build in; it becomes the image when the block ends well, and is gone otherwise. Needs the lock."""
         folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.root))
         folder.chmod(0o755)
