@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from .errors import BadRequest
+from .image.store import default_root
 from .session.policy import Policy
 
 if sys.version_info >= (3, 11):
@@ -182,10 +183,9 @@ class Settings:
 def load_settings(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """``flags`` by setting name, None where not given. Raises BadRequest that names file, key and what is accepted."""
     environ = os.environ if environ is None else environ
-    data, default_data = data_folder(environ), _default_data(environ)
-    file = config_file(environ)
+    data, file = data_folder(environ), config_file(environ)
     found, prices = _read_file(file)
-    values = {"data": data, "images": _images_folder(environ, default_data), "config": Value(file, "default")}
+    values = {"data": data, "images": _images_folder(environ), "config": Value(file, "default")}
     for setting in SETTINGS.values():
         values[setting.name] = _resolve(setting, flags or {}, environ, found, file)
     for model, price in prices.items():
@@ -197,7 +197,9 @@ def data_folder(environ: Mapping[str, str]) -> Value:
     """Where sessions are kept: ``$CELL_GATEWAY_DATA``, else the platform's place for a user's data."""
     if raw := environ.get("CELL_GATEWAY_DATA"):
         return Value(Path(raw).expanduser().absolute(), "CELL_GATEWAY_DATA")
-    return Value(_default_data(environ), "XDG_DATA_HOME" if environ.get("XDG_DATA_HOME") else "default")
+    base = environ.get("XDG_DATA_HOME")
+    path = Path(base or "~/.local/share").expanduser().absolute() / "cell-gateway"
+    return Value(path, "XDG_DATA_HOME" if base else "default")
 
 
 def config_file(environ: Mapping[str, str]) -> Path:
@@ -210,14 +212,8 @@ def config_file(environ: Mapping[str, str]) -> Path:
     return Path(base).expanduser() / "cell-gateway" / "config.toml"
 
 
-def _default_data(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser().absolute() / "cell-gateway"
-
-
-def _images_folder(environ: Mapping[str, str], default_data: Path) -> Value:
-    if raw := environ.get("CELL_GATEWAY_IMAGES"):
-        return Value(Path(raw).expanduser().absolute(), "CELL_GATEWAY_IMAGES")
-    return Value(default_data.with_name("cell-gateway-images"), "default")
+def _images_folder(environ: Mapping[str, str]) -> Value:
+    return Value(default_root(environ), "CELL_GATEWAY_IMAGES" if environ.get("CELL_GATEWAY_IMAGES") else "default")
 
 
 def _resolve(

@@ -105,6 +105,10 @@ class LineCleaner:
             text = tail
         return "".join(done + self._finish_lines(text))
 
+    @property
+    def unfinished(self) -> bool:
+        return bool(self._cells)
+
     def pending(self) -> str:
         """The unfinished line, its colours closed."""
         shown, text = self._shown_style, self._render()

@@ -55,7 +55,7 @@ def split_path(path: str) -> tuple[str, ...]:
 
 @contextmanager
 def opened_folder(path: Path) -> Generator[int]:
-    """The descriptor of a folder whose parents are trusted; it itself must not be a link. Raises NotFound, UnsafePath."""
+    """The descriptor of a folder whose parents are trusted; it may not be a link. Raises NotFound, UnsafePath."""
     try:
         fd = os.open(path, FOLDER_FLAGS)
     except FileNotFoundError:
@@ -95,7 +95,7 @@ def _openat2(root: int, path: bytes, flags: int) -> int:
 
 
 def open_stepwise(root: int, parts: Sequence[str], flags: int = FILE_FLAGS) -> int:
-    """`open_beneath` one component at a time: for kernels without openat2, and for paths longer than the kernel takes."""
+    """`open_beneath` one component at a time: for kernels without openat2 and paths longer than those take."""
     current = os.dup(root)
     try:
         for part in parts[:-1]:
