@@ -14,7 +14,6 @@ from ..image.image import Image
 from ..journal import now
 from ..sandbox.users import allocate_uid, release_uid
 from .beneath import delete_tree
-from .files import make_mount_point
 from .folder import SessionFolder, SessionStore
 from .mounts import MountRequest
 
@@ -52,8 +51,6 @@ def create_session(
     folder = SessionStore(settings.data).new(values, name)
     try:
         _give_uid(folder)
-        for mount in mounts:
-            make_mount_point(folder, mount.name, is_folder=mount.source.is_dir())
     except BaseException:
         remove_session(folder)
         raise

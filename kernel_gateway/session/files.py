@@ -108,26 +108,6 @@ def listing(folder: SessionFolder) -> Iterator[Entry]:
         yield from walk(root)
 
 
-def make_mount_point(folder: SessionFolder, name: str, *, is_folder: bool) -> None:
-    """``inputs/<name>`` in the workspace, as an empty file or folder of the session's uid, where the sandbox shows a
-    mount.
-    """
-    owner = folder.read().get("uid")
-    with opened_folder(folder.workspace) as root:
-        with suppress(FileExistsError):
-            os.close(_create_folder(root, "inputs", owner))
-        inputs = os.open("inputs", FOLDER_FLAGS, dir_fd=root)
-        try:
-            os.close(_create_folder(inputs, name, owner) if is_folder else _create_file(inputs, name, owner))
-        except FileExistsError:
-            if stat.S_ISDIR(os.stat(name, dir_fd=inputs, follow_symlinks=False).st_mode) != is_folder:
-                raise BadRequest(
-                    f"inputs/{name} exists in the workspace already.", "Give the mount another name: PATH:NAME."
-                ) from None
-        finally:
-            os.close(inputs)
-
-
 def _open_regular(root: int, path: str) -> int:
     try:
         fd = open_beneath(root, split_path(path), FILE_FLAGS)
@@ -168,8 +148,7 @@ def _opened_source(source: Path) -> Generator[int]:
 
 @dataclass
 class _Writer:
-    """One upload. ``left`` counts down, so that files that grow while a folder is copied do not pass the limit either.
-    """
+    """One upload. ``left`` counts down, so that files that grow while a folder is copied do not pass the limit either."""
 
     owner: int | None
     limit: int

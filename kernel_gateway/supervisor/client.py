@@ -59,9 +59,9 @@ class SessionClient:
         notice: str | None = (await self._ask("notebook"))["notice"]
         return notice
 
-    async def hello(self) -> dict[str, Any]:
-        """``state`` (dead, idle, busy), ``running``, ``generation``, ``connection_file``, ``names``, ``pid``."""
-        return await self._ask("hello")
+    async def hello(self, *, kernel: bool = False) -> dict[str, Any]:
+        """``state`` (dead, idle, busy), ``running``, ``generation``, ``connection_file``, ``names``, ``pid``; with ``kernel`` once one lives."""
+        return await self._ask("hello", kernel=kernel)
 
     async def stats(self) -> dict[str, Any]:
         """``sandbox`` (memory, processes), and counters of what was dropped or rejected."""

@@ -86,6 +86,8 @@ class ControlServer:
 
     async def _hello(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
         execution = self._execution
+        if request.get("kernel"):
+            await execution.ensure_kernel()
         state = "dead" if execution.kernel is None else "busy" if execution.running else "idle"
         running = execution.running.request.run if execution.running else None
         return {
