@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,12 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from ..image import Image, ImageStore, Progress, build
+from ..image.build import build
+from ..image.image import Image
+from ..image.progress import Progress
+from ..image.store import ImageStore
+from .say import console, is_terminal, say, say_data
+from .sizes import shown_size
 
 app = typer.Typer(no_args_is_help=True, help="Images: the Python, packages and Node that sessions run in.")
 
@@ -44,7 +47,7 @@ def build_command(
     """
     with shown_progress() as progress:
         image = build(ImageStore(), name, requirements, progress)
-    _print_json(_summary(image)) if as_json else _print_image(image)
+    say_data(_summary(image)) if as_json else _print_image(image)
 
 
 @app.command("list")
@@ -52,16 +55,16 @@ def list_command(as_json: _Json = False) -> None:
     """List the images of this machine."""
     images = ImageStore().list()
     if as_json:
-        _print_json([_summary(image) for image in images])
+        say_data([_summary(image) for image in images])
+        return
+    if not images:
+        say("There is no image yet. The first session builds one, or: cell-gateway image build")
         return
     table = Table("NAME", "DIGEST", "PYTHON", "NODE", "PACKAGES", "SIZE", "CREATED", box=None, pad_edge=False)
     for i in images:
-        table.add_row(
-            i.name or "-", i.digest[:12], i.python_version, i.node_version, str(len(i.packages)), _size(i), i.created
-        )
-    Console().print(
-        table if images else "There is no image yet. The first session builds one, or: cell-gateway image build"
-    )
+        row = (i.python_version, i.node_version, str(len(i.packages)), shown_size(i.size_bytes), i.created[:16])
+        table.add_row(i.name or "-", i.digest[:12], *row)
+    console(sys.stdout).print(table)
 
 
 @app.command("show")
@@ -69,7 +72,7 @@ def show_command(name: _Name, as_json: _Json = False) -> None:
     """Show one image: where it lies, what it was made from, and its packages."""
     image = ImageStore().find(name)
     if as_json:
-        _print_json({**_summary(image), "recipe": dict(image.recipe), "packages": dict(image.packages)})
+        say_data({**_summary(image), "recipe": dict(image.recipe), "packages": dict(image.packages)})
         return
     _print_image(image)
     for package, version in image.packages.items():
@@ -81,18 +84,18 @@ def remove_command(name: _Name) -> None:
     """Remove a name. Its files go with the last name; sessions that still run from them break."""
     store = ImageStore()
     image = store.remove(name)
-    freed = f" and freed {_size(image)}" if not store.has(image.digest) else ""
+    freed = f" and freed {shown_size(image.size_bytes)}" if not store.has(image.digest) else ""
     print(f"Removed {name}{freed}.")
 
 
 @contextmanager
 def shown_progress() -> Generator[Progress, None, None]:
     """A bar on stderr when that is a terminal, else a line a step."""
-    if not sys.stderr.isatty():
+    if not is_terminal(sys.stderr):
         yield _print_step
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Bar(*columns, console=console(sys.stderr), transient=True) as bar:
         task = bar.add_task("image", total=1.0)
 
         def advance(step: str, fraction: float) -> None:
@@ -102,7 +105,7 @@ def shown_progress() -> Generator[Progress, None, None]:
 
 
 def _print_step(step: str, fraction: float) -> None:
-    print(f"image: {step} ({fraction:.0%})", file=sys.stderr, flush=True)
+    say(f"image: {step} ({fraction:.0%})")
 
 
 def _summary(image: Image) -> dict[str, Any]:
@@ -120,15 +123,6 @@ def _summary(image: Image) -> dict[str, Any]:
 
 def _print_image(image: Image) -> None:
     print(f"{image.name or '-'}  {image.digest}")
-    print(
-        f"Python {image.python_version}, Node {image.node_version}, {len(image.packages)} packages, {_size(image)}, built {image.created}"
-    )
+    made_of = f"Python {image.python_version}, Node {image.node_version}, {len(image.packages)} packages"
+    print(f"{made_of}, {shown_size(image.size_bytes)}, built {image.created}")
     print(f"in {image.root}")
-
-
-def _print_json(values: object) -> None:
-    print(json.dumps(values, indent=2))
-
-
-def _size(image: Image) -> str:
-    return f"{image.size_bytes / 1e6:,.0f} MB"
