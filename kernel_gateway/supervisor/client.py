@@ -60,7 +60,7 @@ class SessionClient:
         return notice
 
     async def hello(self, *, kernel: bool = False) -> dict[str, Any]:
-        """``state`` (dead, idle, busy), ``running``, ``generation``, ``connection_file``, ``names``, ``pid``; with ``kernel`` once one lives."""
+        """``state`` (dead, idle, busy), ``running``, ``generation``, ``connection_file``, ``names``; with ``kernel`` once it lives."""
         return await self._ask("hello", kernel=kernel)
 
     async def stats(self) -> dict[str, Any]:
