@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import resource
 import signal
@@ -39,7 +40,9 @@ class BubblewrapEngine:
     def check(self) -> None:
         self._ready()
 
-    async def start(self, spec: SandboxSpec, *, stdin: int | None = None, stdout: int | None = None) -> BubblewrapSandbox:
+    async def start(
+        self, spec: SandboxSpec, *, stdin: int | None = None, stdout: int | None = None
+    ) -> BubblewrapSandbox:
         if threading.current_thread() is not threading.main_thread():
             raise EngineUnavailable("A sandbox ends with the thread that starts it.", "Start it on the main thread.")
         uid = _uid_for(spec)
@@ -66,7 +69,9 @@ def _uid_for(spec: SandboxSpec) -> int:
     own = os.geteuid()
     uid = own if spec.uid is None else spec.uid
     if uid == 0:
-        raise EngineUnavailable("Code of a session never runs as root.", "Give the session a user id of its own (users.allocate_uid).")
+        raise EngineUnavailable(
+            "Code of a session never runs as root.", "Give the session a user id of its own (users.allocate_uid)."
+        )
     if own not in (0, uid):
         raise EngineUnavailable(f"Only root can start a sandbox for user id {uid}.")
     return uid
@@ -86,7 +91,11 @@ class _Plan:
 
     @property
     def rlimits(self) -> Sequence[tuple[int, int]]:
-        fixed = [(resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 4096), (resource.RLIMIT_FSIZE, self.spec.policy.disk)]
+        fixed = [
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_NOFILE, 4096),
+            (resource.RLIMIT_FSIZE, self.spec.policy.disk),
+        ]
         return [*fixed, (resource.RLIMIT_RTPRIO, 0), *self.limit.rlimits]
 
 
@@ -96,30 +105,41 @@ async def _start(plan: _Plan, stdin: int | None, stdout: int | None) -> Bubblewr
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     options = layout.Options()
     log_reader, log_writer = linux.pipe()
+    info_reader, info_writer = linux.pipe()
     log = _Log(log_reader)
     ours, theirs = socket.socketpair()
     try:
         with contextlib.ExitStack() as closing:
             closing.callback(options.close)
-            closing.callback(os.close, log_writer)
-            closing.enter_context(theirs)
             gate = linux.moved_up(theirs.detach())
-            closing.callback(os.close, gate)
-            outer = _spawn(plan, options, gate, log_writer, stdin, stdout)
+            for fd in (log_writer, info_writer, gate):
+                closing.callback(os.close, fd)
+            outer = _spawn(plan, options, _Ends(gate, info_writer, log_writer), stdin, stdout)
     except BaseException:
         ours.close()
         log.close()
+        os.close(info_reader)
         raise
     with ours:
-        return await _open_gate(ours, outer, log, plan)
+        return await _open_gate(ours, _Processes(outer, os.pidfd_open(outer), info_reader), log, plan)
 
 
-def _spawn(plan: _Plan, options: layout.Options, gate: int, log: int, stdin: int | None, stdout: int | None) -> int:
+@dataclass(frozen=True)
+class _Ends:
+    """The sandbox's ends of what connects it to us."""
+
+    gate: int
+    info: int
+    log: int
+
+
+def _spawn(plan: _Plan, options: layout.Options, ends: _Ends, stdin: int | None, stdout: int | None) -> int:
+    options.add("--info-fd", str(ends.info))
     layout.write_options(options, plan.spec, plan.filter_program, staged=plan.stage is not None)
     arguments = ["bwrap", "--args", str(options.packed()), "--", "/bin/sh", "-c", _GATEKEEPER, "sh", *plan.spec.command]
     if plan.stage is not None:
         # So that /dev/stdout and /dev/stderr can be opened by their names inside.
-        os.fchown(log, plan.uid, plan.uid)
+        os.fchown(ends.log, plan.uid, plan.uid)
     join: list[int] = []
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -129,10 +149,10 @@ def _spawn(plan: _Plan, options: layout.Options, gate: int, log: int, stdin: int
                 program=plan.program,
                 arguments=arguments,
                 stdin=nothing if stdin is None else stdin,
-                stdout=log if stdout is None else stdout,
-                stderr=log,
-                gate=gate,
-                keep=options.fds,
+                stdout=ends.log if stdout is None else stdout,
+                stderr=ends.log,
+                gate=ends.gate,
+                keep=[*options.fds, ends.info],
                 join=join,
                 rlimits=plan.rlimits,
                 stage=plan.stage,
@@ -145,9 +165,8 @@ def _spawn(plan: _Plan, options: layout.Options, gate: int, log: int, stdin: int
             os.close(fd)
 
 
-async def _open_gate(ours: socket.socket, outer: int, log: _Log, plan: _Plan) -> BubblewrapSandbox:
+async def _open_gate(ours: socket.socket, processes: _Processes, log: _Log, plan: _Plan) -> BubblewrapSandbox:
     """Nothing of the session has run before the starter has looked at who is waiting."""
-    processes = _Processes(outer, os.pidfd_open(outer))
     try:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         ours.setblocking(False)
@@ -155,15 +174,18 @@ async def _open_gate(ours: socket.socket, outer: int, log: _Log, plan: _Plan) ->
         command, uid = _credentials(ours)
         processes.found(command)
         if uid != plan.uid:
-            raise EngineUnavailable(f"The sandbox runs as user id {uid}, not {plan.uid}.", "Please report this: nothing was run in it.")
+            raise EngineUnavailable(
+                f"The sandbox runs as user id {uid}, not {plan.uid}.", "Please report this: nothing was run in it."
+            )
         ours.send(b"go\n")
     except BaseException as error:
         ours.close()
-        await processes.kill()
+        await processes.abandoned()
         await log.finished()
-        processes.close()
         if isinstance(error, (OSError, asyncio.TimeoutError)):
-            raise EngineUnavailable(f"The sandbox did not start: {log.text().strip() or error}.", "See: cell-gateway doctor") from error
+            raise EngineUnavailable(
+                f"The sandbox did not start: {log.text().strip() or error}.", "See: cell-gateway doctor"
+            ) from error
         raise
     return BubblewrapSandbox(processes, log, plan.limit)
 
@@ -186,6 +208,7 @@ class _Processes:
 
     outer: int
     outer_fd: int
+    info_fd: int
     init: int = 0
     init_fd: int = -1
     command_fd: int = -1
@@ -202,23 +225,35 @@ class _Processes:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(fd, number)
 
-    async def kill(self) -> None:
-        """When process 1 is not known yet, it ends with bwrap, or else at the gate."""
-        self.signal(self.init_fd if self.init_fd >= 0 else self.outer_fd, signal.SIGKILL)
+    async def abandoned(self) -> None:
+        """The gate is closed: bwrap ends by itself, and a kill before it has set up its child would orphan that."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(linux.readable(self.outer_fd), _START_SECONDS)
+        self.signal(self.outer_fd, signal.SIGKILL)
         await self.ended()
+        self.close()
 
     async def ended(self) -> int:
         """The exit status of bwrap, once nothing of the sandbox runs: process 1 ends after all others of its namespace."""
         await linux.readable(self.outer_fd)
         _, status = os.waitpid(self.outer, 0)
+        self._read_init()
         if self.init_fd >= 0:
             await linux.readable(self.init_fd)
+            # An orphan of bwrap's is ours; most often bwrap reaped it itself.
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self.init, 0)
         return os.waitstatus_to_exitcode(status)
 
+    def _read_init(self) -> None:
+        """Process 1 of a sandbox that never came to the gate."""
+        if self.init_fd < 0 and (info := os.read(self.info_fd, 4096)):
+            self.init = int(json.loads(info)["child-pid"])
+            with contextlib.suppress(ProcessLookupError):
+                self.init_fd = os.pidfd_open(self.init)
+
     def close(self) -> None:
-        for fd in (self.outer_fd, self.init_fd, self.command_fd):
+        for fd in (self.outer_fd, self.info_fd, self.init_fd, self.command_fd):
             if fd >= 0:
                 os.close(fd)
 
@@ -278,7 +313,12 @@ class BubblewrapSandbox:
     @property
     def isolation(self) -> Mapping[str, Tier]:
         """``disk`` is none: the largest file is limited, their sum is not."""
-        fixed: dict[str, Tier] = {"network": "enforced", "files": "enforced", "syscalls": "enforced", "privileges": "enforced"}
+        fixed: dict[str, Tier] = {
+            "network": "enforced",
+            "files": "enforced",
+            "syscalls": "enforced",
+            "privileges": "enforced",
+        }
         return {**self._limit.tiers, "disk": "none", **fixed}
 
     def log_tail(self) -> str:

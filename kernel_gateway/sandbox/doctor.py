@@ -87,7 +87,10 @@ def working_bwrap() -> Program:
 
 
 def _other_platform() -> tuple[str, str]:
-    return f"The sandbox needs Linux; this is {platform.system()}.", "Run Cell Gateway in a Linux virtual machine or container."
+    return (
+        f"The sandbox needs Linux; this is {platform.system()}.",
+        "Run Cell Gateway in a Linux virtual machine or container.",
+    )
 
 
 def _found_bwraps() -> Iterator[Path]:
@@ -158,14 +161,25 @@ def _try(path: Path) -> Finding:
 def _identity() -> Finding:
     if os.geteuid() == 0:
         return Finding("user", None, "root: each session's code gets a user id of its own, never root's.")
-    return Finding("user", None, f"user id {os.geteuid()}: the code of all sessions runs as this user, apart from each other by namespaces.")
+    return Finding(
+        "user",
+        None,
+        f"user id {os.geteuid()}: the code of all sessions runs as this user, apart from each other by namespaces.",
+    )
 
 
 def _seccomp() -> Finding:
     if not seccomp.supported():
-        return Finding("seccomp", False, f"There is no system call filter for {platform.machine()}.", "Use an x86_64 or aarch64 machine.")
+        return Finding(
+            "seccomp",
+            False,
+            f"There is no system call filter for {platform.machine()}.",
+            "Use an x86_64 or aarch64 machine.",
+        )
     if not Path("/proc/sys/kernel/seccomp/actions_avail").exists():
-        return Finding("seccomp", False, "This kernel has no seccomp filters.", "Use a kernel with CONFIG_SECCOMP_FILTER=y.")
+        return Finding(
+            "seccomp", False, "This kernel has no seccomp filters.", "Use a kernel with CONFIG_SECCOMP_FILTER=y."
+        )
     return Finding("seccomp", True, f"a filter for {platform.machine()}")
 
 

@@ -70,7 +70,13 @@ class Options:
 
 def sources(spec: SandboxSpec) -> dict[str, Path]:
     """The folders and files of a session by the neutral names that `places` gives them."""
-    fixed = {"image": spec.image.resolve(), "workspace": spec.workspace, "outputs": spec.outputs, "layer": spec.layer, "sockets": spec.sockets}
+    fixed = {
+        "image": spec.image.resolve(),
+        "workspace": spec.workspace,
+        "outputs": spec.outputs,
+        "layer": spec.layer,
+        "sockets": spec.sockets,
+    }
     return {**fixed, **{f"mount{i}": mount.source.resolve() for i, mount in enumerate(spec.mounts)}}
 
 
@@ -132,7 +138,9 @@ def _add_proc(options: Options) -> None:
     options.add("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys")
     for name in _PROC_FOLDERS:
         if os.path.isdir(f"/proc/{name}"):
-            options.add("--perms", "0555", "--size", "4096", "--tmpfs", f"/proc/{name}", "--remount-ro", f"/proc/{name}")
+            options.add(
+                "--perms", "0555", "--size", "4096", "--tmpfs", f"/proc/{name}", "--remount-ro", f"/proc/{name}"
+            )
     for name in _PROC_FILES:
         if os.path.exists(f"/proc/{name}"):
             # A device that is bound without device rights can be opened by nobody.
@@ -156,7 +164,17 @@ def _tmpfs(options: Options, target: str, mode: str, size: int) -> None:
 def _add_session(options: Options, found: Mapping[str, str], mounts: Sequence[Mount], *, writable: bool) -> None:
     bind = "--bind" if writable else "--ro-bind"
     options.add("--ro-bind", found["image"], "/image", "--ro-bind", found["outputs"], "/outputs")
-    options.add(bind, found["workspace"], "/workspace", bind, found["layer"], "/home/user", bind, found["sockets"], "/run/kernel")
+    options.add(
+        bind,
+        found["workspace"],
+        "/workspace",
+        bind,
+        found["layer"],
+        "/home/user",
+        bind,
+        found["sockets"],
+        "/run/kernel",
+    )
     for i, mount in enumerate(mounts):
         options.add("--bind" if mount.writable else "--ro-bind", found[f"mount{i}"], mount.target)
 

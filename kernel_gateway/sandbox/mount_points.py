@@ -16,7 +16,9 @@ def make(root: Path, path: str, *, is_folder: bool, uid: int | None) -> None:
     try:
         _make(root, Path(path).parts, is_folder, uid)
     except OSError as error:
-        raise UnsafePath(f"Nothing can be shown at {path}: {error.strerror}.", "Remove what is there, or choose another name.") from error
+        raise UnsafePath(
+            f"Nothing can be shown at {path}: {error.strerror}.", "Remove what is there, or choose another name."
+        ) from error
 
 
 def _make(root: Path, parts: tuple[str, ...], is_folder: bool, uid: int | None) -> None:

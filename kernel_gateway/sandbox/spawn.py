@@ -1,7 +1,7 @@
 """The step from our process to bwrap: between fork and exec the child enters its limits, mounts what it may see, and drops root.
 
-The child ends with the process that started it, at any moment: it asks for that after the last change of its credentials, which
-clears the request (prctl(2), PR_SET_PDEATHSIG), and looks afterwards whether its parent is still there.
+bwrap itself asks to end with the process that started it (``--die-with-parent``), once its own child can be told so. Asking earlier,
+here, would let that child be orphaned; until then the gate of `bubblewrap` keeps anything from running without us.
 """
 
 from __future__ import annotations
@@ -62,7 +62,6 @@ class Launch:
 def spawn(launch: Launch) -> int:
     """The pid of a child that is bwrap now, with an empty environment. Call it on the main thread. Raises SpawnFailed."""
     reader, writer = linux.pipe()
-    parent = os.getpid()
     try:
         pid = linux.fork()
     except OSError as error:
@@ -70,9 +69,9 @@ def spawn(launch: Launch) -> int:
         os.close(reader)
         raise SpawnFailed(f"fork: {error.strerror}") from error
     if pid == 0:
-        _become(launch, parent, writer)
+        _become(launch, writer)
     os.close(writer)
-    with open(reader, "rb") as stream:
+    with os.fdopen(reader, "rb") as stream:
         problem = stream.read()
     if problem:
         os.waitpid(pid, 0)
@@ -80,10 +79,10 @@ def spawn(launch: Launch) -> int:
     return pid
 
 
-def _become(launch: Launch, parent: int, errors: int) -> None:
+def _become(launch: Launch, errors: int) -> None:
     """Never returns: whatever happens here must not go on as a second copy of our program."""
     try:
-        _prepare(launch, parent, errors)
+        _prepare(launch, errors)
         os.execve(launch.program.path, list(launch.arguments), {})
     except OSError as error:
         os.write(errors, f"{error.filename or launch.program.path}: {error.strerror}".encode())
@@ -91,7 +90,7 @@ def _become(launch: Launch, parent: int, errors: int) -> None:
         os._exit(_EXIT_UNABLE)
 
 
-def _prepare(launch: Launch, parent: int, errors: int) -> None:
+def _prepare(launch: Launch, errors: int) -> None:
     _reset_signals()
     os.setsid()
     os.umask(0o022)
@@ -106,9 +105,6 @@ def _prepare(launch: Launch, parent: int, errors: int) -> None:
     if launch.stage is not None:
         _drop_to(launch.stage.uid)
     _arrange_descriptors(launch, errors)
-    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(_EXIT_UNABLE)
 
 
 def _reset_signals() -> None:
@@ -128,7 +124,7 @@ def _mount_stage(stage: Stage, program: Program) -> None:
     linux.mount("none", str(STAGE), flags=linux.MS_PRIVATE)
     for name, fd in opened.items():
         target = STAGE / name
-        if os.path.isdir(f"/proc/self/fd/{fd}"):
+        if Path(f"/proc/self/fd/{fd}").is_dir():
             target.mkdir()
         else:
             target.touch()
@@ -164,7 +160,7 @@ def _arrange_descriptors(launch: Launch, errors: int) -> None:
         kept.add(GATE)
     for fd in launch.keep:
         os.set_inheritable(fd, True)
-    for name in os.listdir("/proc/self/fd"):
-        if (fd := int(name)) not in kept:
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        if (fd := int(entry.name)) not in kept:
             with suppress(OSError):
                 os.close(fd)

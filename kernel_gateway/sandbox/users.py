@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,11 +63,12 @@ class UidRegistry:
                 owners.pop(uid, None)
                 return uid
         raise EngineUnavailable(
-            f"All {count:,} user ids for sessions are in use.", "Delete old sessions with: cell-gateway sessions delete --older-than 30d"
+            f"All {count:,} user ids for sessions are in use.",
+            "Delete old sessions with: cell-gateway sessions delete --older-than 30d",
         )
 
     @contextmanager
-    def _locked(self) -> Iterator[dict[int, str]]:
+    def _locked(self) -> Generator[dict[int, str]]:
         """The owners by uid, oldest first; written back durably when the block ends without an error."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -96,7 +97,7 @@ class UidRegistry:
     def _write(self, owners: dict[int, str]) -> None:
         temporary = self.path.with_suffix(f".{os.getpid()}")
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with open(fd, "w", encoding="utf-8") as file:
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
             json.dump({"owners": list(owners.items())}, file)
             file.flush()
             os.fsync(file.fileno())

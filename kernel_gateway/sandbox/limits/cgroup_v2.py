@@ -109,4 +109,6 @@ def _set(folder: Path, policy: Policy) -> None:
         groups.write(folder / "memory.swap.max", 0)
     groups.write(folder / "pids.max", policy.processes + OWN_PROCESSES)
     if (folder / "cpu.max").exists():
-        groups.write(folder / "cpu.max", f"{max(1000, round(policy.cpus * _PERIOD_MICROSECONDS))} {_PERIOD_MICROSECONDS}")
+        groups.write(
+            folder / "cpu.max", f"{max(1000, round(policy.cpus * _PERIOD_MICROSECONDS))} {_PERIOD_MICROSECONDS}"
+        )

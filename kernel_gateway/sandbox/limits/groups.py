@@ -85,7 +85,9 @@ def entry(path: Path, name: str) -> int:
     return 0
 
 
-def counts(memory: int | None, cache: int, peak: int | None, processes: int | None, kills: int, own: int) -> dict[str, int]:
+def counts(
+    memory: int | None, cache: int, peak: int | None, processes: int | None, kills: int, own: int
+) -> dict[str, int]:
     """The known ones of a sandbox's numbers; page cache that the kernel would give up is not counted as used."""
     known = {
         "memory_bytes": None if memory is None else max(0, memory - cache),
