@@ -236,14 +236,12 @@ class _Processes:
     async def ended(self) -> int:
         """The exit status of bwrap, once nothing of the sandbox runs: process 1 ends after all others of its namespace."""
         await linux.readable(self.outer_fd)
-        _, status = os.waitpid(self.outer, 0)
+        status = _reap(self.outer)
         self._read_init()
         if self.init_fd >= 0:
             await linux.readable(self.init_fd)
-            # An orphan of bwrap's is ours; most often bwrap reaped it itself.
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(self.init, 0)
-        return os.waitstatus_to_exitcode(status)
+            _reap(self.init)
+        return status
 
     def _read_init(self) -> None:
         """Process 1 of a sandbox that never came to the gate."""
@@ -256,6 +254,14 @@ class _Processes:
         for fd in (self.outer_fd, self.info_fd, self.init_fd, self.command_fd):
             if fd >= 0:
                 os.close(fd)
+
+
+def _reap(pid: int) -> int:
+    """The exit status of a process that has ended; 0 when it was not ours, as process 1 mostly is not: bwrap reaps it."""
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except ChildProcessError:
+        return 0
 
 
 def _parent_of(pid: int) -> int:

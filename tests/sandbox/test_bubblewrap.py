@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -18,8 +19,8 @@ from .conftest import IS_ROOT, PYTHON, Session, needs_root
 
 
 async def line_of(sandbox: Any, word: str) -> None:
-    """Return when the log holds ``word``."""
-    while word not in sandbox.log_tail():
+    """Return when the log holds ``word``; the engine tells nobody that there is more of it."""
+    while word not in sandbox.log_tail():  # noqa: ASYNC110
         await asyncio.sleep(0.005)
 
 
@@ -118,16 +119,23 @@ def _is_new(group: Path) -> bool:
 
 async def test_descriptors_of_ours_are_closed_when_it_ends(session: Session) -> None:
     await session.run("/bin/true")
-    before = os.listdir("/proc/self/fd")
+    before = open_descriptors()
     for _ in range(3):
         await session.run("/bin/true")
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert open_descriptors() == before
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def test_no_descriptor_of_ours_is_open_inside(session: Session, tmp_path: Path) -> None:
-    with open(tmp_path / "secret", "w") as file:
-        os.set_inheritable(file.fileno(), True)
+    secret = os.open(tmp_path, os.O_RDONLY)
+    os.set_inheritable(secret, True)
+    try:
         found = await session.value("result = sorted(int(fd) for fd in os.listdir('/proc/self/fd'))")
+    finally:
+        os.close(secret)
     assert found == [0, 1, 2, 3]  # 3 is the listing itself
 
 
@@ -200,10 +208,8 @@ async def test_a_start_that_is_given_up_leaves_nothing(session: Session) -> None
         task = asyncio.create_task(session.start("/bin/sleep", "1000"))
         await asyncio.wait([task], timeout=wait)
         task.cancel()
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await (await task).stop()
-        except asyncio.CancelledError:
-            pass
         assert not processes_of_the_sandbox(session, ("sleep", "bwrap"))
 
 
@@ -259,7 +265,7 @@ async def test_a_mount_never_follows_a_link_of_the_workspace(session: Session, t
 
 def processes_of_the_sandbox(session: Session, names: tuple[str, ...]) -> list[Path]:
     """Processes of the session's uid with one of these names that run in a pid namespace below ours."""
-    own = os.readlink("/proc/self/ns/pid")
+    own = Path("/proc/self/ns/pid").readlink()
     found: list[Path] = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -268,7 +274,7 @@ def processes_of_the_sandbox(session: Session, names: tuple[str, ...]) -> list[P
                 and (process / "comm").read_text().strip() in names
                 and _state(process) != "Z"
             ):
-                inner = os.readlink(process / "ns/pid") != own
+                inner = (process / "ns/pid").readlink() != own
                 found += [process] if inner or IS_ROOT else []
         except OSError:
             continue

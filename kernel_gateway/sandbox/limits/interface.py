@@ -37,7 +37,9 @@ class Limits(Protocol):
         ...
 
     def stats(self, init: int) -> dict[str, int]:
-        """Of the sandbox whose process 1 is ``init``: ``memory_bytes``, ``memory_peak_bytes``, ``processes``, ``out_of_memory_kills``, where known."""
+        """Of the sandbox whose process 1 is ``init``, where known: ``memory_bytes``, ``memory_peak_bytes``, ``processes``,
+        ``out_of_memory_kills``.
+        """
         ...
 
     async def exceeded(self, init: int) -> None:
