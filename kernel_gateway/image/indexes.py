@@ -12,7 +12,6 @@ _TRANSLATION = (
     ("index-url", "UV_DEFAULT_INDEX", " "),
     ("extra-index-url", "UV_INDEX", " "),
     ("find-links", "UV_FIND_LINKS", ","),
-    ("no-index", "UV_NO_INDEX", " "),
     ("trusted-host", "UV_INSECURE_HOST", " "),
     ("cert", "SSL_CERT_FILE", " "),
     ("proxy", "ALL_PROXY", " "),
@@ -24,36 +23,40 @@ _OWN_SETTINGS = (
     "UV_EXTRA_INDEX_URL",
     "UV_INDEX_URL",
     "UV_FIND_LINKS",
-    "UV_NO_INDEX",
     "UV_CONFIG_FILE",
 )
 
 
-def uv_index_settings(environment: Mapping[str, str], prefix: Path) -> dict[str, str]:
-    """Variables to add for uv, so that it asks where pip would. Empty when uv has settings of its own.
+def uv_index_settings(
+    environment: Mapping[str, str], prefix: Path, system: Path = Path("/etc")
+) -> tuple[dict[str, str], list[str]]:
+    """Variables and options to add for uv, so that it asks where pip would. Empty when uv has settings of its own.
 
-    ``prefix`` is that of our Python: pip reads a file there too.
+    ``prefix`` is that of our Python, where pip reads a file too; ``system`` is where the machine's own settings lie.
     """
-    if any(environment.get(name) for name in _OWN_SETTINGS) or any(_names_index(p) for p in _uv_files(environment)):
-        return {}
-    options = _pip_options(environment, prefix)
+    if any(environment.get(name) for name in _OWN_SETTINGS) or any(
+        _names_index(p) for p in _uv_files(environment, system)
+    ):
+        return {}, []
+    options = _pip_options(environment, prefix, system)
     found = {
         name: between.join(options[option].split()) for option, name, between in _TRANSLATION if options.get(option)
     }
     if "UV_INDEX" in found:
         # pip takes the best match of all its indexes, uv by default only looks into the first that knows the name.
         found["UV_INDEX_STRATEGY"] = "unsafe-best-match"
-    return {name: value for name, value in found.items() if name not in environment}
+    without_index = ["--no-index"] if "no-index" in options else []
+    return {name: value for name, value in found.items() if name not in environment}, without_index
 
 
 def _names_index(settings: Path) -> bool:
     return settings.is_file() and any(word in settings.read_text(errors="replace") for word in ("index", "find-links"))
 
 
-def _pip_options(environment: Mapping[str, str], prefix: Path) -> dict[str, str]:
+def _pip_options(environment: Mapping[str, str], prefix: Path, system: Path) -> dict[str, str]:
     """Options as ``pip install`` sees them: files in pip's order, ``[global]`` before ``[install]``, then the environment."""
     parser = configparser.RawConfigParser()
-    parser.read(_pip_files(environment, prefix))
+    parser.read(_pip_files(environment, prefix, system))
     options: dict[str, str] = {}
     for section in ("global", "install"):
         if parser.has_section(section):
@@ -66,18 +69,18 @@ def _pip_options(environment: Mapping[str, str], prefix: Path) -> dict[str, str]
     return options
 
 
-def _pip_files(environment: Mapping[str, str], prefix: Path) -> list[Path]:
+def _pip_files(environment: Mapping[str, str], prefix: Path, system: Path) -> list[Path]:
     home = Path(environment.get("HOME") or "~").expanduser()
-    files = [*_config_files(environment, "pip/pip.conf"), Path("/etc/pip.conf"), home / ".pip" / "pip.conf"]
+    files = [*_config_files(environment, "pip/pip.conf"), system / "pip.conf", home / ".pip" / "pip.conf"]
     files += [_config_home(environment) / "pip" / "pip.conf", prefix / "pip.conf"]
     chosen = environment.get("PIP_CONFIG_FILE")
     # Set to the null device it means: no files at all.
     return [] if chosen == os.devnull else [*files, *([Path(chosen)] if chosen else [])]
 
 
-def _uv_files(environment: Mapping[str, str]) -> Iterator[Path]:
+def _uv_files(environment: Mapping[str, str], system: Path) -> Iterator[Path]:
     yield from _config_files(environment, "uv/uv.toml")
-    yield Path("/etc/uv/uv.toml")
+    yield system / "uv" / "uv.toml"
     yield _config_home(environment) / "uv" / "uv.toml"
 
 

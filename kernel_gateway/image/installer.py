@@ -58,13 +58,13 @@ def install(lock: Path, python: Path, library_path: Path | None) -> None:
 
 def _uv(arguments: Sequence[str], folder: Path, library_path: Path | None = None) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in _DROPPED}
-    environment |= uv_index_settings(environment, Path(sys.prefix))
-    environment |= {"UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
+    settings, options = uv_index_settings(environment, Path(sys.prefix))
+    environment |= settings | {"UV_PYTHON_DOWNLOADS": "never", "NO_COLOR": "1"}
     if library_path:
         environment["LD_LIBRARY_PATH"] = str(library_path)
     # In a folder of ours: uv reads the settings of the project that it is started in.
     done = subprocess.run(
-        [find_uv_bin(), *arguments], capture_output=True, text=True, env=environment, cwd=folder, check=False
+        [find_uv_bin(), *arguments, *options], capture_output=True, text=True, env=environment, cwd=folder, check=False
     )
     if done.returncode:
         raise ImageUnavailable(
