@@ -1,0 +1,254 @@
+"""A turn of the model as a person sees it: words and cells live, then the cost; or its JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.syntax import Syntax
+
+from ..agent.conversation import Attachment, pending_turn
+from ..agent.listener import Listener, Silent
+from ..agent.model import Model
+from ..agent.pictures import Convert, sandbox_converter
+from ..agent.pricing import Budget, Usage, require_price
+from ..agent.prompt import session_facts, system_prompt
+from ..agent.turn import Turn, TurnResult
+from ..config import Settings
+from ..errors import BadRequest, GatewayError
+from ..image.store import ImageStore
+from ..journal import read
+from ..session.folder import SessionFolder, SessionStore
+from ..session.policy import Policy
+from ..supervisor.client import SessionClient
+from ..supervisor.main import make_engine
+from ..supervisor.runs import Output, RunResult
+from .cells import say_end
+from .display import Display, Stream
+from .interrupts import interruptible
+from .say import has_colour, is_terminal, say
+from .terminal import LineCleaner, clean_text
+
+KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
+NO_KEY = """\
+There are three ways on:
+  export ANTHROPIC_API_KEY=…               a key of your own
+  export ANTHROPIC_BASE_URL=http://…       a server that speaks the Messages API: llama.cpp, vLLM, Ollama, LiteLLM
+  cell-gateway demo                        no key at all: a scripted model, everything else real"""
+WHAT_LEAVES = """\
+What leaves this machine: your prompts, and of each cell the code's output, its pictures and the names of files go to the model's
+service ({where}). Files themselves stay here, except what code prints of them. This is said once."""
+_LEXERS = {"%%bash": "bash", "%%node": "javascript"}
+
+
+def connect_model(settings: Settings, folder: SessionFolder | None, max_cost: float | None) -> Model:
+    """The model of the flag, else the session's own, else the settings'. Raises BadRequest before anything is made or spent."""
+    if not any(os.environ.get(name) for name in KEYS):
+        raise BadRequest("There is no key for the model.", NO_KEY)
+    name = settings["model"]
+    if folder is not None and not settings.values["model"].source.startswith("--"):
+        name = folder.read().get("model") or name
+    # A server of one's own asks for no key; the SDK does.
+    key = None if any(os.environ.get(k) for k in KEYS[:2]) else "none"
+    model = Model.connect(name, api_key=key, prices=settings.prices)
+    if max_cost is not None:
+        require_price(model.name, model.price)
+    return model
+
+
+def say_what_leaves(settings: Settings) -> None:
+    """Once for each data folder."""
+    told = settings.data / ".told-what-leaves"
+    if told.exists():
+        return
+    where = os.environ.get("ANTHROPIC_BASE_URL") or "Anthropic"
+    say(WHAT_LEAVES.format(where=where) + "\n")
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o711)
+    told.touch()
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the turns of a session stand on: what the model is told, and who makes its pictures smaller."""
+
+    system: str
+    convert: Convert
+
+    @classmethod
+    async def of(cls, settings: Settings, client: SessionClient) -> Ground:
+        """Waits for the kernel: what the model is told about isolation must be true from the first turn on."""
+        await client.hello(kernel=True)
+        values = client.folder.read()
+        image = ImageStore(settings.images).find(values["image"]["digest"])
+        kernels = [r for r in read(client.folder.journal).records if r["kind"] == "kernel"]
+        facts = session_facts(values, image, kernels[-1].get("isolation", {}) if kernels else {})
+        engine, policy = make_engine(values["engine"]), Policy.from_json(values.get("policy", {}))
+        return cls(system_prompt(facts), sandbox_converter(engine, image.root, policy))
+
+
+@dataclass
+class Talk:
+    """One front end's conversation with a session: everything that its turns share."""
+
+    client: SessionClient
+    model: Model
+    listener: Listener
+    budget: Budget
+    system: str
+    convert: Convert
+
+    @classmethod
+    async def begin(
+        cls, settings: Settings, client: SessionClient, model: Model, listener: Listener, budget: Budget
+    ) -> Talk:
+        ground = await Ground.of(settings, client)
+        await model.learn()
+        return cls(client, model, listener, budget, ground.system, ground.convert)
+
+    async def ask(self, prompt: str, attachments: Sequence[Attachment]) -> TurnResult:
+        """Raises Left when the person left by a second Ctrl-C; the turn waits to be resumed then."""
+        turn = self._turn()
+        return await interruptible(turn.ask(prompt, attachments), turn.interrupt)
+
+    async def resume(self) -> TurnResult | None:
+        """The turn that broke off, finished; None when there is none."""
+        if pending_turn(read(self.client.folder.journal).records) is None:
+            return None
+        say("Going on with the turn that broke off.")
+        turn = self._turn()
+        return await interruptible(turn.resume(), turn.interrupt)
+
+    def _turn(self) -> Turn:
+        return Turn(self.client, self.model, self.listener, self.budget, system=self.system, convert=self.convert)
+
+
+def session_of(settings: Settings, name: str | None) -> SessionFolder | None:
+    return SessionStore(settings.data).find(name) if name is not None else None
+
+
+def attachments_of(records: Sequence[dict[str, Any]]) -> list[Attachment]:
+    return [Attachment(r["name"], r["path"], r["sha256"], r["bytes"], r["mime"]) for r in records]
+
+
+@dataclass
+class Teller(Silent):
+    """Shows a turn: words and outputs on stdout, everything about them on stderr."""
+
+    display: Display
+    words: Stream = field(
+        default_factory=lambda: Stream(sys.stdout, is_terminal(sys.stdout), LineCleaner(colour=False))
+    )
+    _is_talking: bool = False
+
+    def text(self, delta: str) -> None:
+        self._is_talking = True
+        self.words.write(delta)
+
+    def retract(self, reason: str) -> None:
+        self._end_words()
+        say(f"({reason})")
+
+    def tool_start(self, tool: str, cell: str, source: str) -> None:
+        self._end_words()
+        self.display.begin(cell)
+        if source:
+            _show_code(tool, source)
+
+    def outputs(self, outputs: list[Output]) -> None:
+        self.display.outputs(outputs)
+
+    def tool_end(self, result: RunResult) -> None:
+        self.display.end()
+        say_end(result)
+
+    def notice(self, text: str) -> None:
+        self._end_words()
+        say(text)
+
+    def finish(self) -> None:
+        self._end_words()
+        self.display.end()
+
+    def _end_words(self) -> None:
+        if self._is_talking:
+            self.words.end()
+            if not self.words.live:
+                self.words.file.write("\n")
+            self._is_talking = False
+
+
+def _show_code(tool: str, source: str) -> None:
+    """The cell's source, coloured on a terminal, marked by a bar elsewhere."""
+    code = clean_text(source, colour=False)
+    if not is_terminal(sys.stdout):
+        print("\n".join(f"| {line}" for line in code.splitlines()), flush=True)
+        return
+    out = Console(file=sys.stdout, highlight=False, no_color=not has_colour(sys.stdout))
+    out.rule(tool, style="dim", align="left")
+    out.print(
+        Syntax(
+            code, _LEXERS.get(source.partition("\n")[0].strip(), "python"), background_color="default", word_wrap=True
+        )
+    )
+
+
+def say_cost(usage: Usage, cost: float | None) -> None:
+    tokens = usage.to_json()
+    read_in = tokens["input_tokens"] + tokens["cache_read_input_tokens"] + tokens["cache_creation_input_tokens"]
+    price = "cost unknown" if cost is None else f"${cost:.4f}"
+    say(
+        f"\n{read_in:,} tokens in ({tokens['cache_read_input_tokens']:,} cached), {tokens['output_tokens']:,} out, {price}"
+    )
+
+
+def described(client: SessionClient, result: TurnResult, attachments: Sequence[Attachment]) -> dict[str, Any]:
+    """The JSON of ``ask``."""
+    return {
+        "session": client.folder.id,
+        "notebook": str(client.folder.notebook),
+        "turn": result.turn,
+        "stop_reason": result.stop_reason,
+        "text": result.text,
+        "calls": result.calls,
+        "usage": result.usage.to_json(),
+        "cost": result.cost,
+        "inputs": [{"path": a.path, "sha256": a.sha256, "bytes": a.bytes} for a in attachments],
+        "presented": [dict(f) for f in result.presented],
+        "changed": [dict(f) for f in result.changed],
+    }
+
+
+def check_out(out: Path | None) -> None:
+    """Before anything is spent: ``--out`` must not replace a file that is no notebook of ours."""
+    if out is None or not out.exists():
+        return
+    try:
+        metadata: Any = json.loads(out.read_bytes())["metadata"]["kernel_gateway"]
+    except (OSError, ValueError, KeyError, TypeError):
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise BadRequest(f"{out} exists and is no notebook of a session.", "Give another name with --out.")
+
+
+async def write_out(client: SessionClient, out: Path | None) -> Path:
+    """Bring the notebook up to date and copy it where it was wanted; the path to tell."""
+    if notice := await client.notebook():
+        say(notice)
+    if out is None:
+        return client.folder.notebook
+    try:
+        temporary = out.with_name(f".{out.name}.{os.getpid()}")
+        shutil.copyfile(client.folder.notebook, temporary)
+        temporary.replace(out)
+    except OSError as error:
+        raise GatewayError(
+            f"{out} cannot be written: {error.strerror}.", f"The notebook is {client.folder.notebook}"
+        ) from error
+    return out.absolute()
