@@ -132,12 +132,15 @@ def _outputs(path: Path) -> list[list[dict[str, Any]]]:
     """As compared: streams by name, the plain frames of Python's own errors left out."""
     found: list[list[dict[str, Any]]] = []
     for cell in nbformat.read(path, as_version=4).cells:
-        outputs = [dict(o) for o in cell.outputs]
-        for output in outputs:
+        outputs: dict[str, dict[str, Any]] = {}
+        for output in map(dict, cell.outputs):
             output.pop("execution_count", None)
             if output.get("ename") == "ZeroDivisionError":
                 output.pop("traceback")
-        found.append(sorted(outputs, key=lambda o: (o["output_type"], o.get("name", ""))))
+            known = outputs.setdefault(output.get("name", output["output_type"]), output)
+            if known is not output:
+                known["text"] += output["text"]
+        found.append([outputs[name] for name in sorted(outputs)])
     return found
 
 
