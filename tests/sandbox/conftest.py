@@ -88,7 +88,7 @@ class Session:
         )
         end, log = await self.run(PYTHON, "-c", program)
         assert end.status == 0, log
-        return json.loads(log.rpartition("RESULT")[2])
+        return json.loads(log.rpartition("\nRESULT")[2])
 
 
 @pytest.fixture(scope="session")
@@ -99,14 +99,19 @@ def engine() -> BubblewrapEngine:
 
 
 @pytest.fixture
-def make_session(engine: BubblewrapEngine, tmp_path: Path) -> Callable[..., Session]:
-    registry = UidRegistry(tmp_path / "uids" / "uids.json", first=295_000, last=296_000)
+def make_session(engine: BubblewrapEngine, tmp_path: Path) -> Iterator[Callable[..., Session]]:
+    registry, uids = UidRegistry(), list[int]()
 
     def make(name: str = "session", **values: Any) -> Session:
         folder = tmp_path / name
-        return Session(engine, folder, registry.allocate(folder) if IS_ROOT else None, **values)
+        if not IS_ROOT:
+            return Session(engine, folder, None, **values)
+        uids.append(registry.allocate(folder))
+        return Session(engine, folder, uids[-1], **values)
 
-    return make
+    yield make
+    for uid in uids:
+        registry.release(uid)
 
 
 @pytest.fixture
