@@ -60,7 +60,7 @@ def _attached(item: Mapping[str, Any], embedded: Mapping[str, str]) -> str:
     name = text(item.get("name") or item.get("path") or "file")
     if attachment := embedded.get(text(item.get("sha256", ""))):
         return f"![{escape(name)}](attachment:{attachment})"
-    return f"📎 {file_link(item)}{_size(item)}"
+    return f"Attached: {file_link(item)}{_size(item)}"
 
 
 def words(body: str, files: Iterable[Any] = ()) -> str:

@@ -163,13 +163,16 @@ def pictures(outputs: Iterable[Mapping[str, Any]]) -> Iterator[Picture]:
             yield picture
 
 
-def picture_of(data: Mapping[str, Any]) -> Picture | None:
-    """The picture in a mime bundle; None when there is none, or its base64 is none."""
+def picture_of(data: Mapping[str, Any], *, encoded: bool = False) -> Picture | None:
+    """The picture in a mime bundle; None when there is none, or its base64 is none.
+
+    With ``encoded`` an SVG is base64 too, as it is in a cell's attachments.
+    """
     for mime in ("image/svg+xml", *PICTURES):
         if mime not in data:
             continue
         content = _joined(data[mime])
-        if mime == "image/svg+xml":
+        if mime == "image/svg+xml" and not encoded:
             return Picture(mime, base64.b64encode(content.encode()).decode())
         content = "".join(content.split())
         if content and _is_base64(content):
