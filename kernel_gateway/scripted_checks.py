@@ -14,8 +14,25 @@ from .agent.picture_size import read_header
 Block = dict[str, Any]
 
 _TOP = frozenset(
-    """model messages max_tokens system tools tool_choice stream metadata stop_sequences thinking cache_control container
-    output_config service_tier diagnostics inference_geo speed""".split()
+    [
+        "model",
+        "messages",
+        "max_tokens",
+        "system",
+        "tools",
+        "tool_choice",
+        "stream",
+        "metadata",
+        "stop_sequences",
+        "thinking",
+        "cache_control",
+        "container",
+        "output_config",
+        "service_tier",
+        "diagnostics",
+        "inference_geo",
+        "speed",
+    ]
 )
 _REMOVED = ("temperature", "top_p", "top_k")
 _USER_FIELDS: Mapping[str, frozenset[str]] = {

@@ -137,9 +137,9 @@ class ScriptedModel:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
 
-    @property
-    def is_over(self) -> bool:
-        return self._next >= len(self.turns)
+    def continue_with(self, turns: Sequence[Entry]) -> None:
+        """Forget the rest of the script and go on with this one."""
+        self.turns, self._next = list(turns), 0
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())

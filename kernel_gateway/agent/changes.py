@@ -22,6 +22,8 @@ HASHED_BYTES = 64 * 1024**2
 HASHED_BYTES_IN_ALL = 256 * 1024**2
 # A bound on one scan's time: what lies beyond is neither listed nor counted.
 ENTRIES = 200_000
+# Deeper folders are not looked into: reaching each costs as many steps as it is deep.
+DEPTH = 100
 SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__"})
 
 Found = dict[str, Any]
@@ -91,7 +93,7 @@ def _look_into(root: int, parts: tuple[str, ...], stamps: dict[str, Stamp], todo
                     if stat.S_ISREG(status.st_mode):
                         stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
                         stamps["/".join((*parts, entry.name))] = stamp
-                    elif stat.S_ISDIR(status.st_mode) and not _is_skipped(entry.name):
+                    elif stat.S_ISDIR(status.st_mode) and len(parts) < DEPTH and not _is_skipped(entry.name):
                         todo.append((*parts, entry.name))
     finally:
         os.close(fd)

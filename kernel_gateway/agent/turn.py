@@ -7,29 +7,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import tools
 from ..errors import BadRequest
 from ..journal import read
 from ..session.files import get
 from ..session.lock import turn_lock
 from ..session.policy import Policy
 from ..supervisor.client import SessionClient
-from .caching import cached_system, with_breakpoints, without_marks
+from .asking import Asking
 from .calls import Answer, Calls
 from .changes import Found, WorkspaceChanges, known_files
 from .conversation import Attachment, Conversation, attachment_fields, cell_id, next_step, pending_turn, unique_ids
-from .failures import RESUME, ModelFailure
 from .history import INTERRUPTED, live_pictures, not_run, salvage
 from .listener import Listener
 from .model import Model
 from .pictures import Convert, Pictures, SentPicture, image_block
 from .pricing import Budget, Usage, cost_of, require_price
 from .prompt import prompt_text, text_block
-from .reply import Assembly, Block, Reply
+from .reply import Block, Reply
 
 # A picture file of a prompt that is larger is named, not shown.
 SHOWN_FILE_BYTES = 50 * 1024**2
@@ -72,10 +69,8 @@ class Turn:
         self.budget, self.system, self._convert = budget or Budget(), system, convert
         self._conversation: Conversation | None = None
         self._calls: Calls | None = None
-        self._streaming: asyncio.Task[None] | None = None
+        self._asking: Asking | None = None
         self._interrupted = asyncio.Event()
-        # Usage of replies that were thrown away, until a message record takes it along.
-        self._wasted: list[dict[str, Any]] = []
 
     async def ask(self, prompt: str, attachments: Sequence[Attachment] = ()) -> TurnResult:
         """A new turn. One that still waits to be resumed is closed first: what ran is kept, the rest answered as not run.
@@ -118,8 +113,8 @@ class Turn:
     async def interrupt(self) -> None:
         """Stop, at any moment: the stream is closed, or the running cell interrupted. The history stays valid."""
         self._interrupted.set()
-        if self._streaming is not None:
-            self._streaming.cancel()
+        if self._asking is not None:
+            self._asking.interrupt()
         if self._calls is not None:
             await self._calls.interrupt()
 
@@ -131,12 +126,18 @@ class Turn:
 
     async def _load(self) -> Conversation:
         self._conversation = await Conversation.load(self.client)
+        self._asking = Asking(self._conversation, self.model, self.listener, self.system, self._interrupted)
         return self._conversation
 
     @property
     def _talk(self) -> Conversation:
         assert self._conversation is not None, "loaded under the turn's lock"
         return self._conversation
+
+    @property
+    def _ask(self) -> Asking:
+        assert self._asking is not None, "made when the conversation is loaded"
+        return self._asking
 
     def _begin(self, turn: str) -> Calls:
         values = self.client.folder.read()
@@ -179,86 +180,16 @@ class Turn:
                     if reason := self.budget.exceeded(self._talk.calls_made(turn), cost):
                         self.listener.notice(reason)
                         return await self._close(turn, "budget")
-                    await self._record_reply(turn, await self._ask(turn))
+                    await self._record_reply(turn, await self._ask.reply(turn))
                     usage, cost = self._talk.spent(turn, self.model.price)
                     self.listener.usage(usage, cost)
-
-    async def _ask(self, turn: str) -> Reply:
-        """A whole reply, or what came before an interrupt. Where a call was cut off it is asked for once more, with more room."""
-        reply = await self._ask_patiently(turn, self.model.max_tokens)
-        if not reply.is_cut:
-            return reply
-        self.listener.retract(
-            "The reply was longer than its limit of tokens; it is asked for again with twice the room."
-        )
-        try:
-            longer = await self._ask_patiently(turn, 2 * self.model.max_tokens)
-        except ModelFailure as failure:
-            if failure.kind != "invalid_request_error":
-                raise
-            # The model allows no more: the reply stays as it is, and what it began to call is not run.
-            return reply
-        self._wasted.append(reply.usage)
-        return longer
-
-    async def _ask_patiently(self, turn: str, max_tokens: int) -> Reply:
-        """Replies that broke off are thrown away, nothing of them ran, and asked for again after a pause."""
-        for delay in self.model.backoff:
-            try:
-                return await self._ask_once(turn, max_tokens)
-            except ModelFailure as failure:
-                if not failure.is_transient or self._interrupted.is_set():
-                    raise
-                self.listener.retract(f"{failure.message} It is asked for again.")
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._interrupted.wait(), delay)
-        return await self._ask_once(turn, max_tokens)
-
-    async def _ask_once(self, turn: str, max_tokens: int) -> Reply:
-        body = self._body(max_tokens)
-        await self._record_request(turn, body)
-        messages = with_breakpoints(self._talk.messages(turn, self.model.name))
-        assembly = Assembly()
-        self._streaming = asyncio.ensure_future(
-            self.model.stream({**body, "messages": messages}, assembly, self.listener)
-        )
-        try:
-            if self._interrupted.is_set():
-                self._streaming.cancel()
-            await self._streaming
-            if not assembly.is_whole:
-                raise ModelFailure("The model's reply ended before it was complete.", RESUME, is_transient=True)
-        except asyncio.CancelledError:
-            if not self._interrupted.is_set():
-                raise
-        except ModelFailure:
-            if assembly.reply.usage:
-                self._wasted.append(assembly.reply.usage)
-            raise
-        finally:
-            self._streaming = None
-        return assembly.reply
-
-    def _body(self, max_tokens: int) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "model": self.model.name,
-            "max_tokens": max_tokens,
-            "system": cached_system(self.system),
-            "tools": [tool.schema() for tool in tools.TOOLS],
-        }
-        return body | ({"thinking": self.model.thinking} if self.model.thinking else {})
-
-    async def _record_request(self, turn: str, body: dict[str, Any]) -> None:
-        recorded = self._talk.of_turn(turn, "request")
-        if not recorded or recorded[-1]["body"] != without_marks(body):
-            await self._talk.record("request", turn=turn, body=without_marks(body))
 
     async def _record_reply(self, turn: str, reply: Reply) -> None:
         """Durable before anything of it runs. A reply that an interrupt broke off has the stop reason ``interrupted``."""
         is_whole = reply.stop_reason is not None and reply.half is None
         blocks = unique_ids(reply.blocks if is_whole else salvage(reply), self._talk.used_ids())
         if reply.stop_reason is None and not blocks:
-            self._wasted += [reply.usage] if reply.usage else []
+            self._ask.wasted += [reply.usage] if reply.usage else []
             return
         fields: dict[str, Any] = {
             "id": reply.id,
@@ -269,8 +200,8 @@ class Turn:
         }
         if reply.stop_details:
             fields["stop_details"] = reply.stop_details
-        if self._wasted:
-            fields["wasted"], self._wasted = self._wasted, []
+        if self._ask.wasted:
+            fields["wasted"], self._ask.wasted = self._ask.wasted, []
         await self._talk.record("message", turn=turn, role="assistant", content=blocks, **fields)
 
     async def _run(self, turn: str, message: dict[str, Any]) -> None:
@@ -361,7 +292,7 @@ class Turn:
 
     async def _end(self, turn: str, reason: str) -> TurnResult:
         usage, cost = self._talk.spent(turn, self.model.price)
-        for wasted in map(Usage.from_json, self._wasted):
+        for wasted in map(Usage.from_json, self._ask.wasted):
             usage, cost = usage + wasted, None if cost is None else cost + (cost_of(wasted, self.model.price) or 0.0)
         await self._talk.record("turn", turn=turn, state="ended", stop_reason=reason, usage=usage.to_json(), cost=cost)
         calls = self._calls
