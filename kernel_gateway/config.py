@@ -59,7 +59,7 @@ class Value:
 def parse_size(raw: Any) -> int:
     """Bytes from a number or from text such as ``9 GB`` (1 GB = 1024³ bytes). Raises ValueError."""
     if _is_number(raw):
-        return _not_negative(int(raw))
+        return int(_not_negative(raw))
     match = _SIZE.fullmatch(str(raw).strip())
     if match is None or isinstance(raw, bool):
         raise ValueError(raw)
@@ -122,16 +122,25 @@ def _one_of(*choices: str) -> Callable[[Any], str]:
     return parse
 
 
+def _positive(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def parse_positive(raw: Any) -> Any:
+        if not (value := parse(raw)):
+            raise ValueError(raw)
+        return value
+
+    return parse_positive
+
+
 _SIZES = "a size such as 9 GB, or bytes"
 _TIMES = "a time such as 300, 5 min or 1 h"
 _LIMITS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
-    "memory": (_SIZES, parse_size),
-    "processes": ("a whole number", _count),
+    "memory": (_SIZES, _positive(parse_size)),
+    "processes": ("a whole number", _positive(_count)),
     "cpus": ("a number above 0", _number),
-    "disk": (_SIZES, parse_size),
+    "disk": (_SIZES, _positive(parse_size)),
     "upload": (_SIZES, parse_size),
-    "cell_timeout": (_TIMES, parse_seconds),
-    "cell_timeout_max": (_TIMES, parse_seconds),
+    "cell_timeout": (_TIMES, _positive(parse_seconds)),
+    "cell_timeout_max": (_TIMES, _positive(parse_seconds)),
     "output_kept": (_SIZES, parse_size),
     "output_whole": (_SIZES, parse_size),
     "egress": ("one of: " + ", ".join(EGRESS), _one_of(*EGRESS)),
@@ -290,7 +299,7 @@ def _is_price(price: Any) -> TypeGuard[dict[str, int | float]]:
 
 def _line_of(file: Path, name: str) -> str:
     """``:12`` for the line that sets a key, as far as it can be found by its text."""
-    table, _, key = name.partition(".") if name.split(".")[0] in ("limits", "pool", "prices") else ("", "", name)
+    table, _, key = name.partition(".") if name.startswith(("limits.", "pool.", "prices.")) else ("", "", name)
     section, pattern = "", re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
     for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
         if header := re.match(r"\s*\[([^\]]*)\]", line):

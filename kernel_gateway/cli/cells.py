@@ -74,7 +74,7 @@ def _read(file: str) -> str:
         raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
         return raw.decode("utf-8-sig")
     except FileNotFoundError:
-        raise NotFound(f"There is no file {file!r}.") from None
+        raise NotFound(f"There is no file {file!r}.", "Give the path of a file, or - for standard input.") from None
     except OSError as error:
         raise BadRequest(f"{file!r} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError:
@@ -93,7 +93,7 @@ async def run_cell(settings: Settings, opening: Opening, request: RunRequest, *,
             result = await interruptible(run, lambda: client.interrupt(request.run))
         except Left:
             display.end()
-            say(f"\nThe cell goes on. See it end: cell-gateway sessions show {client.folder.id}")
+            say(f"\nThe session goes on without you. See what became of the cell: cell-gateway sessions show {client.folder.id}")
             return LEFT
         display.end()
         result.files = await _record_files(client, request.run, changes)

@@ -26,7 +26,7 @@ async def interruptible(work: Awaitable[T], interrupt: Callable[[], Awaitable[ob
         if interrupting:
             task.cancel()
             return
-        say("\nInterrupting the cell. Once more to leave; the cell goes on then.")
+        say("\nInterrupting. Once more to leave; the session goes on then.")
         interrupting.append(asyncio.ensure_future(interrupt()))
 
     loop.add_signal_handler(signal.SIGINT, on_signal)
