@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import resource
 import signal
@@ -18,7 +17,7 @@ from pathlib import Path
 from ..errors import EngineUnavailable
 from . import doctor, layout, limits, linux, mount_points, seccomp
 from .engine import Exit, SandboxSpec, Tier
-from .spawn import GATE, Launch, Program, SpawnFailed, Stage, spawn
+from .spawn import GATE, Launch, Program, SpawnFailed, Stage, process_one, reap, spawn
 
 LOG_BYTES = 64 * 1024
 _START_SECONDS = 60.0
@@ -108,6 +107,9 @@ async def _start(plan: _Plan, stdin: int | None, stdout: int | None) -> Bubblewr
     info_reader, info_writer = linux.pipe()
     log = _Log(log_reader)
     ours, theirs = socket.socketpair()
+    # Before anybody can write: what was sent earlier carries no credentials.
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    ours.setblocking(False)
     try:
         with contextlib.ExitStack() as closing:
             closing.callback(options.close)
@@ -168,8 +170,6 @@ def _spawn(plan: _Plan, options: layout.Options, ends: _Ends, stdin: int | None,
 async def _open_gate(ours: socket.socket, processes: _Processes, log: _Log, plan: _Plan) -> BubblewrapSandbox:
     """Nothing of the session has run before the starter has looked at who is waiting."""
     try:
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        ours.setblocking(False)
         await asyncio.wait_for(linux.readable(ours.fileno()), _START_SECONDS)
         command, uid = _credentials(ours)
         processes.found(command)
@@ -236,17 +236,17 @@ class _Processes:
     async def ended(self) -> int:
         """The exit status of bwrap, once nothing of the sandbox runs: process 1 ends after all others of its namespace."""
         await linux.readable(self.outer_fd)
-        status = _reap(self.outer)
+        status = reap(self.outer)
         self._read_init()
         if self.init_fd >= 0:
             await linux.readable(self.init_fd)
-            _reap(self.init)
+            reap(self.init)
         return status
 
     def _read_init(self) -> None:
         """Process 1 of a sandbox that never came to the gate."""
-        if self.init_fd < 0 and (info := os.read(self.info_fd, 4096)):
-            self.init = int(json.loads(info)["child-pid"])
+        if self.init_fd < 0 and (init := process_one(self.info_fd)):
+            self.init = init
             with contextlib.suppress(ProcessLookupError):
                 self.init_fd = os.pidfd_open(self.init)
 
@@ -254,14 +254,6 @@ class _Processes:
         for fd in (self.outer_fd, self.info_fd, self.init_fd, self.command_fd):
             if fd >= 0:
                 os.close(fd)
-
-
-def _reap(pid: int) -> int:
-    """The exit status of a process that has ended; 0 when it was not ours, as process 1 mostly is not: bwrap reaps it."""
-    try:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    except ChildProcessError:
-        return 0
 
 
 def _parent_of(pid: int) -> int:

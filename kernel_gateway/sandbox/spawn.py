@@ -6,6 +6,7 @@ here, would let that child be orphaned; until then the gate of `bubblewrap` keep
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -77,6 +78,20 @@ def spawn(launch: Launch) -> int:
         os.waitpid(pid, 0)
         raise SpawnFailed(problem.decode("utf-8", "replace"))
     return pid
+
+
+def reap(pid: int) -> int:
+    """Wait for the end of a process and tell its exit status; 0 when it was not ours, as process 1 mostly is not: bwrap reaps it."""
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except ChildProcessError:
+        return 0
+
+
+def process_one(info: int) -> int:
+    """The pid of the sandbox's process 1 from what bwrap wrote to its ``--info-fd``; 0 when it never made one."""
+    text = os.read(info, 4096)
+    return int(json.loads(text)["child-pid"]) if text else 0
 
 
 def _become(launch: Launch, errors: int) -> None:

@@ -37,7 +37,8 @@ FILES = [
     ("result = os.path.exists('/sys')", "False"),
     ("result = sorted(set(os.listdir('/')) - {'bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32'})",
      re.escape("['dev', 'etc', 'home', 'image', 'outputs', 'proc', 'run', 'tmp', 'usr', 'var', 'workspace']")),
-    ("result = [p for p in ('/root', '/opt', '/srv', '/mnt', '/usr/local', '/usr/src', '/usr/games', '/var/lib') if os.path.exists(p)]", re.escape("[]")),
+    ("result = [p for p in ('/root', '/opt', '/srv', '/mnt', '/usr/local', '/usr/src', '/usr/games', '/var/lib') if os.path.exists(p)]",
+     re.escape("[]")),
     ("result = [p for p in ('/etc/shadow', '/etc/ssh', '/etc/pip.conf', '/etc/machine-id', '/etc/resolv.conf', '/etc/ssl/private')"
      " if os.path.exists(p)]", re.escape("[]")),
     ("result = os.listdir('/home')", re.escape("['user']")),
@@ -48,7 +49,8 @@ DEVICES = [
     for name in ("mem", "vda", "sda", "fuse", "kvm", "loop0", "kmsg", "net/tun", "vsock")
 ]
 KERNEL = [
-    *((f"result = open('/proc/sys/{name}', 'r+')", "EROFS|EACCES|EPERM|ENOENT") for name in ("kernel/core_pattern", "vm/drop_caches", "kernel/hostname")),
+    *((f"result = open('/proc/sys/{name}', 'r+')", "EROFS|EACCES|EPERM|ENOENT") for name in (
+        "kernel/core_pattern", "vm/drop_caches", "kernel/hostname")),
     ("result = open('/proc/sysrq-trigger', 'w')", "EROFS|EACCES|ENOENT"),
     ("result = sum(os.access(os.path.join(d, f), os.W_OK) for d, _, fs in os.walk('/proc/sys') for f in fs)", "^0$"),
     *((f"result = open('/proc/{name}').read()", "EACCES|EPERM|ENOENT") for name in (
@@ -77,8 +79,9 @@ NETWORK = [
     ("result = [name for _, name in socket.if_nameindex()]", re.escape("['lo']")),
     ("s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); socket.create_connection(s.getsockname())\nresult = 'own loopback works'",
      "works"),
-    ("socket.create_connection(('192.0.2.1', 80), 2)", "ENETUNREACH"),
-    ("result = 'no'\ntry:\n    socket.getaddrinfo('example.invalid', 80)\nexcept socket.gaierror as error:\n    result = 'refused'", "refused"),
+    ("result = open('/proc/net/route').read().count('\\n')", "^1$"),
+    ("result = 'no'\n"
+     "try:\n    socket.getaddrinfo('example.invalid', 80)\nexcept socket.gaierror as error:\n    result = 'refused'", "refused"),
     ("result = socket.gethostname()", "^sandbox$"),
 ]  # fmt: skip
 

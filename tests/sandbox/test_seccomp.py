@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import platform
 import signal
 import struct
@@ -31,7 +30,7 @@ def refusals(engine: BubblewrapEngine, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("seccomp") / "session"
     uid = users.allocate_uid(folder) if IS_ROOT else None
     session = Session(engine, folder, uid)
-    code = f"numbers = json.loads({json.dumps(json.dumps(_NUMBERS))})\nresult = {{n: call(k, -1, -1, -1, -1, -1, -1) for n, k in numbers.items()}}"
+    code = f"result = {{n: call(k, -1, -1, -1, -1, -1, -1) for n, k in {_NUMBERS!r}.items()}}"
     found = asyncio.run(session.value(code))
     if uid is not None:
         users.release_uid(uid)
@@ -83,7 +82,7 @@ async def test_only_local_and_internet_sockets_open(session: Session, family: st
         ((2, 2 | 0o2000000, 17), "open"),
         ((2, 3, 1), "EPERM"),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 async def test_families_protocols_and_types_are_checked_in_their_low_bits(
     session: Session, arguments: tuple[int, ...], expected: str
