@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from kernel_gateway.config import Settings
+from kernel_gateway.config import load_settings
 from kernel_gateway.image.store import Image, ImageStore
 from kernel_gateway.session.create import create_session
 from kernel_gateway.session.folder import SessionFolder
@@ -65,7 +65,7 @@ async def new_session(data: Path, image: Image) -> AsyncIterator[NewSession]:
     async with AsyncExitStack() as stack:
 
         async def make(**options: Any) -> LiveSession:
-            folder = create_session(Settings.load(options.pop("settings", {})), image=image, engine="bubblewrap", owner="test", **options)
+            folder = create_session(load_settings(options.pop("settings", None)), image=image, engine="bubblewrap", owner="test", **options)
             client = await stack.enter_async_context(connect(folder))
             stack.push_async_callback(stop_session, folder)
             return LiveSession(folder, client)

@@ -275,8 +275,9 @@ class Execution:
         for key in ("ename", "evalue"):
             if isinstance(content.get(key), str):
                 fields[key] = content[key][:2000]
-        notices = [n for n in (self._pending_notice if not run.hidden else None, run.death, fields.get("notice")) if n]
-        if not run.hidden:
+        pending = None if run.hidden or run.internal else self._pending_notice
+        notices = [n for n in (pending, run.death, fields.get("notice")) if n]
+        if pending:
             self._pending_notice = None
         if notices:
             fields["notice"] = " ".join(notices)
@@ -412,7 +413,7 @@ class Execution:
         if marker and cause == "resume":
             self._pending_notice = resume_notice(lost)
         if marker:
-            await self._run_in_kernel(from_request(marker_request(self.generation), self._session_id()))
+            await self._run_in_kernel(from_request(marker_request(self.generation), self._session_id(), internal=True))
         self._died = False
 
     async def _ensure_setup(self, kind: str) -> None:
@@ -422,7 +423,7 @@ class Execution:
         hidden = kind in self._recorded_setups
         name = f"setup-{kind}" + (f"-g{self.generation}" if hidden else "")
         request = RunRequest(name, f"setup-{kind}", SETUP_SOURCES[kind](), tool="setup", tags=("kernel-gateway-setup",))
-        run = from_request(request, self._session_id(), hidden=hidden)
+        run = from_request(request, self._session_id(), hidden=hidden, internal=True)
         await self._run_in_kernel(run, source_kind=kind)
         self._setups.add(kind)
         self._recorded_setups.add(kind)

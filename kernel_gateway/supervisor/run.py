@@ -40,6 +40,8 @@ class Run:
     origin: Origin | None = None
     # Silent requests: recorded, but no cell of the notebook.
     hidden: bool = False
+    # The supervisor's own: setup cells and the marker after a death. What a caller must be told waits for a caller.
+    internal: bool = False
     # A fresh kernel generation first; the source is the restart marker.
     restart: bool = False
     listeners: list[Callable[[list[Output]], None]] = field(default_factory=list)
@@ -91,11 +93,13 @@ def from_client(message: Message) -> Run:
     return Run(request, _with_our_content(message, content), origin, hidden)
 
 
-def from_request(request: RunRequest, session: str, *, hidden: bool = False, restart: bool = False) -> Run:
+def from_request(
+    request: RunRequest, session: str, *, hidden: bool = False, restart: bool = False, internal: bool = False
+) -> Run:
     """A run of our own front ends, or of the supervisor itself."""
     content = {"code": request.source, "silent": False, "store_history": not hidden, "allow_stdin": False}
     message = compose("execute_request", session, content)
-    return Run(request, _with_our_content(message, content), hidden=hidden, restart=restart)
+    return Run(request, _with_our_content(message, content), hidden=hidden, restart=restart, internal=internal)
 
 
 def _with_our_content(message: Message, content: dict[str, Any]) -> Message:

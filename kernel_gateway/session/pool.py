@@ -1,0 +1,154 @@
+"""Ready sandboxes: whole sessions without a name, whose kernel waits. One is claimed by renaming its folder (fast starts).
+
+``DATA/pool/<random>/`` is a session folder whose ``session.json`` says ``generic``. Nothing inside its sandbox knows a session, a key or
+a policy; the mounts follow the rename, the sockets lie in a runtime folder that is not renamed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadRequest, GatewayError, NotFound, SupervisorUnavailable
+from ..sandbox.users import transfer_uid
+from ..supervisor.client import connect
+from .create import create_folder, remove_session
+from .folder import SessionFolder, SessionStore, readable_id
+
+_RENAME_NOREPLACE = 1
+_AT_FDCWD = -100
+# What must agree before a ready sandbox can serve a new session.
+_FIXED = ("version", "policy", "engine", "image", "mounts")
+
+
+class Pool:
+    """The ready sandboxes of one data folder."""
+
+    def __init__(self, data: Path) -> None:
+        self.root = data / "pool"
+        self._store = SessionStore(data)
+
+    async def claim(self, values: dict[str, Any], name: str | None = None) -> SessionFolder | None:
+        """A session made of a ready sandbox that fits ``values`` (of ``session.json``), or None when there is none.
+
+        ``session.json`` is written first, then the folder is renamed and both parents are synced: a crash between leaves either a
+        ready sandbox or a session. Raises BadRequest when the name is taken.
+        """
+        for folder in self._entries():
+            with _held(folder) as held:
+                if held and await _is_ready(folder, values):
+                    return self._take(folder, values, name)
+        return None
+
+    async def fill(self, values: dict[str, Any], size: int) -> None:
+        """Remove what is dead, and start sandboxes for ``values`` until ``size`` of them are there."""
+        fitting = 0
+        for folder in self._entries():
+            with _held(folder) as held:
+                if not held:
+                    continue
+                if await _answers(folder):
+                    fitting += _fits(folder, values)
+                else:
+                    remove_session(folder)
+        for _ in range(size - fitting):
+            await self._start(values)
+
+    def _entries(self) -> Iterator[SessionFolder]:
+        for path in sorted(self.root.glob("*")):
+            if (path / ".session" / "session.json").is_file():
+                yield SessionFolder(path)
+
+    async def _start(self, values: dict[str, Any]) -> None:
+        self.root.mkdir(mode=0o711, exist_ok=True)
+        folder = SessionFolder(self.root / secrets.token_hex(6))
+        create_folder(folder, {**values, "generic": True, "model": None})
+        async with connect(folder):
+            return
+
+    def _take(self, folder: SessionFolder, values: dict[str, Any], name: str | None) -> SessionFolder:
+        uid = folder.read().get("uid")
+        self._store.root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        while True:
+            target = SessionFolder(self._store.root / (name or readable_id()))
+            folder.write({**values, "session": target.id, "uid": uid})
+            try:
+                _rename(folder.path, target.path)
+            except FileExistsError:
+                if name:
+                    folder.write({**values, "generic": True, "session": folder.id, "uid": uid})
+                    raise BadRequest(f"A session {name!r} exists already.") from None
+                continue
+            if uid is not None:
+                transfer_uid(uid, target.path)
+            return target
+
+
+def _fits(folder: SessionFolder, values: dict[str, Any]) -> bool:
+    try:
+        found = folder.read()
+    except NotFound:
+        return False
+    return bool(found.get("generic")) and all(found.get(k) == values.get(k) for k in _FIXED)
+
+
+async def _is_ready(folder: SessionFolder, values: dict[str, Any]) -> bool:
+    if not _fits(folder, values):
+        return False
+    try:
+        async with connect(folder, start=False) as client:
+            hello = await client.hello()
+    except GatewayError:
+        return False
+    return hello["state"] == "idle" and hello["generation"] == 1
+
+
+async def _answers(folder: SessionFolder) -> bool:
+    try:
+        async with connect(folder, start=False):
+            return True
+    except SupervisorUnavailable:
+        return False
+    except NotFound:
+        return True
+
+
+@contextmanager
+def _held(folder: SessionFolder) -> Iterator[bool]:
+    """Whether we are the only one that looks at this entry; never waits."""
+    try:
+        fd = os.open(folder.internals / "claim", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield folder.path.exists()
+    finally:
+        os.close(fd)
+
+
+def _rename(source: Path, target: Path) -> None:
+    """renameat2 with RENAME_NOREPLACE, durable. Raises FileExistsError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(source), os.fsencode(target)
+    if libc.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE) != 0:
+        code = ctypes.get_errno()
+        raise FileExistsError(target) if code == errno.EEXIST else OSError(code, os.strerror(code), str(target))
+    for folder in (source.parent, target.parent):
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
