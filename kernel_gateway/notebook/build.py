@@ -105,7 +105,7 @@ class Fold:
         slot.fixed = [cell]
 
     def _picture(self, attachment: Record) -> tuple[str, str] | None:
-        mime, size = attachment.get("mime"), attachment.get("bytes")
+        mime, size = text(attachment.get("mime")), attachment.get("bytes")
         if mime not in PICTURES or not 0 < count_bytes(size) <= EMBED_BYTES or self._blobs is None:
             return None
         with contextlib.suppress(OSError):

@@ -167,7 +167,7 @@ def assert_valid(notebook: dict[str, Any]) -> None:
     assert len(set(ids)) == len(ids)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(journals())
 def test_every_beginning_of_every_journal_is_a_valid_notebook(records: list[Record]) -> None:
     growing = Fold()
