@@ -98,7 +98,11 @@ def _take(event: Any, assembly: Assembly, request_id: str | None, listener: List
         case "message_start":
             assembly.start_message(_raw(event.message), request_id)
         case "content_block_start":
-            assembly.start_block(event.index, _raw(event.content_block))
+            block = _raw(event.content_block)
+            assembly.start_block(event.index, block)
+            if event.index > 0 and block.get("type") == "text":
+                # Blocks are paragraphs of their own in the notebook too.
+                listener.text("\n\n")
         case "content_block_delta":
             delta = _raw(event.delta)
             assembly.add_delta(event.index, delta)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from importlib import metadata
 from typing import Annotated
 
@@ -12,7 +13,7 @@ import typer
 
 from .. import __version__
 from ..errors import BadRequest, GatewayError
-from . import ask, chat, config, demo, doctor, files, image, run, sessions
+from . import ask, chat, config, demo, doctor, export, files, image, run, sessions
 from .say import say_error
 
 INTERRUPTED = 130
@@ -48,6 +49,7 @@ app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(files.app, name="files")
+export.register(app)
 app.add_typer(image.app, name="image")
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)
@@ -66,7 +68,8 @@ def run_command(arguments: list[str]) -> int:
     try:
         _check_platform()
         _check_shadowing()
-        app(args=arguments, prog_name="cell-gateway", standalone_mode=True)
+        # In standalone mode Typer prints usage errors itself, for people.
+        code = app(args=arguments, prog_name="cell-gateway", standalone_mode=not as_json)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except GatewayError as error:
@@ -78,8 +81,11 @@ def run_command(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001  whatever it is, a person gets a sentence
+        if isinstance(message := getattr(error, "format_message", None), Callable):
+            say_error(BadRequest(str(message()), "See: cell-gateway --help"), as_json=as_json)
+            return BadRequest.exit_code
         return _report_unknown(error, as_json=as_json)
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _check_platform() -> None:

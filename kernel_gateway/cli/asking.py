@@ -14,7 +14,6 @@ from ..agent.turn import TurnResult
 from ..config import Settings
 from ..errors import GatewayError
 from ..supervisor.client import SessionClient
-from .display import Display
 from .interrupts import Left
 from .opening import Opening, opened, put_files, say_pictures, say_where
 from .say import say, say_data
@@ -76,7 +75,7 @@ async def _ask_safely(
 
 
 async def _ask(settings: Settings, client: SessionClient, model: Model, question: Question, *, as_json: bool) -> int:
-    teller = Silent() if as_json else Teller(Display())
+    teller = Silent() if as_json else Teller(client.folder)
     attachments = attachments_of(await put_files(client, question.files))
     talk = await Talk.begin(settings, client, model, teller, question.budget)
     try:
@@ -89,17 +88,11 @@ async def _ask(settings: Settings, client: SessionClient, model: Model, question
     if as_json:
         say_data({**described(client, result, attachments), "notebook": str(notebook)})
     else:
-        say_presented(client, result)
         if isinstance(teller, Teller):
             say_pictures(client.folder, teller.display)
         say_cost(result.usage, result.cost)
         say_where(client.folder, notebook)
     return exit_code(result)
-
-
-def say_presented(client: SessionClient, result: TurnResult) -> None:
-    for file in result.presented:
-        say(f"  {client.folder.workspace / file['path']}")
 
 
 def exit_code(result: TurnResult) -> int:

@@ -93,7 +93,9 @@ async def run_cell(settings: Settings, opening: Opening, request: RunRequest, *,
             result = await interruptible(run, lambda: client.interrupt(request.run))
         except Left:
             display.end()
-            say(f"\nThe session goes on without you. See what became of the cell: cell-gateway sessions show {client.folder.id}")
+            say(
+                f"\nThe session goes on without you. See what became of the cell: cell-gateway sessions show {client.folder.id}"
+            )
             return LEFT
         display.end()
         result.files = await _record_files(client, request.run, changes)

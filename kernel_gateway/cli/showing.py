@@ -8,7 +8,6 @@ from pathlib import Path
 from ..config import Settings
 from ..demo.run import run_demo
 from .asking import exit_code
-from .display import Display
 from .opening import Opening, opened, say_pictures
 from .say import say
 from .turns import Ground, Teller, check_out, write_out
@@ -18,11 +17,16 @@ async def show_demo(settings: Settings, out: Path) -> int:
     """Ctrl-C ends it; the session and what ran stay."""
     check_out(out)
     async with opened(settings, Opening()) as client:
-        teller = Teller(Display())
+        teller = Teller(client.folder)
+
+        def show_prompt(prompt: str) -> None:
+            teller.finish()
+            print(f"\n> {prompt}", flush=True)
+
         ground = await Ground.of(settings, client)
         try:
             results = await run_demo(
-                client, teller, system=ground.system, convert=ground.convert, on_prompt=_show_prompt
+                client, teller, system=ground.system, convert=ground.convert, on_prompt=show_prompt
             )
         finally:
             teller.finish()
@@ -34,7 +38,3 @@ async def show_demo(settings: Settings, out: Path) -> int:
     say(f"Run it:   jupyter execute {quoted}")
     say(f"Session:  {client.folder.id}   (its kernel lives: cell-gateway run --session {client.folder.id} -)")
     return max((exit_code(result) for result in results), default=1)
-
-
-def _show_prompt(prompt: str) -> None:
-    print(f"\n> {prompt}\n", flush=True)

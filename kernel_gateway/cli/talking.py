@@ -22,8 +22,8 @@ from ..notebook.setup import restart_cell
 from ..session.files import listing
 from ..supervisor.client import SessionClient
 from ..supervisor.runs import RunRequest
-from .asking import Question, say_presented
-from .display import Display
+from .asking import Question
+from .export import export
 from .interrupts import Left
 from .opening import Opening, opened, put_files, say_pictures, say_where
 from .say import is_terminal, say, say_error
@@ -46,7 +46,7 @@ HELP = """\
 /files           what lies in the workspace
 /restart         a fresh kernel: variables go, files stay
 /cost            what this chat has cost
-/export FORMAT   write the notebook as ipynb or html into this folder
+/export FORMAT   write the notebook as html or ipynb, beside the session's own
 /stop            end the kernel and leave
 /help            this
 Enter sends, Alt-Enter begins a new line, Ctrl-C interrupts, Ctrl-D leaves (the kernel lives on)."""
@@ -61,7 +61,7 @@ async def talk_on(settings: Settings, opening: Opening, question: Question) -> i
     try:
         say_what_leaves(settings)
         async with opened(settings, opening) as client:
-            teller = Teller(Display())
+            teller = Teller(client.folder)
             talk = await Talk.begin(settings, client, model, teller, question.budget)
             chat = Chat(talk, teller, _prompt_session(settings))
             await chat.go_on(question)
@@ -167,7 +167,6 @@ class Chat:
     async def _tell(self, result: TurnResult) -> None:
         self.teller.finish()
         await self.client.notebook()
-        say_presented(self.client, result)
         say_pictures(self.client.folder, self.teller.display)
         say_cost(result.usage, result.cost)
         self.cost = None if self.cost is None or result.cost is None else self.cost + result.cost
@@ -207,10 +206,8 @@ class Chat:
         say("The price of this model is not known." if self.cost is None else f"${self.cost:.4f} in this chat.")
 
     async def _export(self, rest: str) -> None:
-        from .export import export_session
-
         await self.client.notebook()
-        say(f"Written: {export_session(self.client.folder, rest or 'ipynb')}")
+        export(self.client.folder.id, rest or "html", None)
 
     async def _stop(self, _rest: str) -> None:
         await self.client.notebook()

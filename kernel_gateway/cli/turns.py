@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.syntax import Syntax
+from rich.text import Text
 
 from ..agent.conversation import Attachment, pending_turn
 from ..agent.listener import Listener, Silent
@@ -34,7 +35,8 @@ from .cells import say_end
 from .display import Display, Stream
 from .interrupts import interruptible
 from .say import has_colour, is_terminal, say
-from .terminal import LineCleaner, clean_text
+from .sizes import shown_size
+from .terminal import LineCleaner, clean_text, escape_name
 
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
 NO_KEY = """\
@@ -141,14 +143,21 @@ def attachments_of(records: Sequence[dict[str, Any]]) -> list[Attachment]:
 class Teller(Silent):
     """Shows a turn: words and outputs on stdout, everything about them on stderr."""
 
-    display: Display
+    folder: SessionFolder
+    display: Display = field(default_factory=Display)
     words: Stream = field(
         default_factory=lambda: Stream(sys.stdout, is_terminal(sys.stdout), LineCleaner(colour=False))
     )
     _is_talking: bool = False
+    _tool: str = ""
 
     def text(self, delta: str) -> None:
-        self._is_talking = True
+        if not self._is_talking:
+            delta = delta.lstrip("\n")
+            if not delta:
+                return
+            self.words.file.write("\n")
+            self._is_talking = True
         self.words.write(delta)
 
     def retract(self, reason: str) -> None:
@@ -157,6 +166,7 @@ class Teller(Silent):
 
     def tool_start(self, tool: str, cell: str, source: str) -> None:
         self._end_words()
+        self._tool = tool
         self.display.begin(cell)
         if source:
             _show_code(tool, source)
@@ -166,21 +176,25 @@ class Teller(Silent):
 
     def tool_end(self, result: RunResult) -> None:
         self.display.end()
-        say_end(result)
+        if self._tool == "present_files":
+            for file in result.files:
+                say(f"  → {self.folder.workspace}/{escape_name(file['path'])} ({shown_size(file['bytes'])})")
+        else:
+            say_end(result)
 
     def notice(self, text: str) -> None:
         self._end_words()
         say(text)
 
     def finish(self) -> None:
+        """The turn is over."""
         self._end_words()
         self.display.end()
 
     def _end_words(self) -> None:
         if self._is_talking:
+            self.words.fresh_line()
             self.words.end()
-            if not self.words.live:
-                self.words.file.write("\n")
             self._is_talking = False
 
 
@@ -188,10 +202,11 @@ def _show_code(tool: str, source: str) -> None:
     """The cell's source, coloured on a terminal, marked by a bar elsewhere."""
     code = clean_text(source, colour=False)
     if not is_terminal(sys.stdout):
-        print("\n".join(f"| {line}" for line in code.splitlines()), flush=True)
+        print("\n" + "\n".join(f"| {line}" for line in code.splitlines()), flush=True)
         return
     out = Console(file=sys.stdout, highlight=False, no_color=not has_colour(sys.stdout))
-    out.rule(tool, style="dim", align="left")
+    out.print()
+    out.rule(Text(escape_name(tool)), style="dim", align="left")
     out.print(
         Syntax(
             code, _LEXERS.get(source.partition("\n")[0].strip(), "python"), background_color="default", word_wrap=True
