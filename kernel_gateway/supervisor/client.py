@@ -88,19 +88,17 @@ class SessionClient:
                 on_output(event["outputs"])
 
         answer = await self._ask(op, on_event, **dataclasses.asdict(request))
-        end: Record = answer["end"]
-        result = RunResult(request.run, request.cell, end["exit"])
-        for name in ("execution_count", "duration", "ename", "evalue", "kept", "total", "whole", "notice"):
-            if end.get(name) is not None:
-                setattr(result, name, end[name])
-        if batches:
-            result.outputs = fold_outputs(batches)
-        else:
-            # It may have run before this connection was there: the journal knows.
+        if not answer["complete"]:
+            # It ran, or began, before this connection was there: the journal knows.
             recorded = RunResult.from_records(
                 request.run, read(self.folder.journal).records, BlobStore(self.folder.blobs)
             )
-            result = recorded or result
+            if recorded is not None:
+                return recorded
+        end: Record = answer["end"]
+        result = RunResult.from_records(request.run, [{"kind": "start", "run": request.run, "cell": request.cell}, end])
+        assert result is not None
+        result.outputs = fold_outputs(batches)
         return result
 
     async def _ask(

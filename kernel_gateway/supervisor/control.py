@@ -104,7 +104,8 @@ class ControlServer:
         """The outputs stream as they are recorded; the last answer is the end record."""
         wanted = _run_request(request)
         session = self._execution.kernel.session if self._execution.kernel else ""
-        run = self._execution.submit(from_request(wanted, session, restart=request["op"] == "restart"))
+        asked = from_request(wanted, session, restart=request["op"] == "restart")
+        run = self._execution.submit(asked)
 
         def on_output(batch: list[Output]) -> None:
             send({"event": "output", "outputs": batch})
@@ -114,7 +115,8 @@ class ControlServer:
             end = await asyncio.shield(run.done)
         finally:
             run.listeners.remove(on_output)
-        return {"end": end, "seq": end["seq"]}
+        # Whether every output was streamed here; a run that was known before began without this connection.
+        return {"end": end, "seq": end["seq"], "complete": run is asked and run.record is not None}
 
     async def _interrupt(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
         return {"interrupted": self._execution.interrupt(request["run"])}
