@@ -139,10 +139,10 @@ def make_font_cache(tree: Tree) -> None:
         )
 
 
-def check_imports(tree: Tree, modules: tuple[str, ...]) -> None:
+def check_imports(tree: Tree, modules: str) -> None:
     """They can be imported and say nothing: a word at import time would stand in each notebook."""
     with tempfile.TemporaryDirectory() as scratch:
-        done = tree.run("-c", f"import {', '.join(modules)}", HOME=scratch, MPLCONFIGDIR=scratch, MPLBACKEND="agg")
+        done = tree.run("-c", f"import {modules}", HOME=scratch, MPLCONFIGDIR=scratch, MPLBACKEND="agg")
     if done.returncode or done.stdout or done.stderr:
         raise ImageUnavailable(
             f"The image's packages do not work together: {(done.stdout + done.stderr).strip()[-500:]}",

@@ -39,7 +39,7 @@ class Kernel:
 
     def stop(self) -> tuple[str, str]:
         """End it; what it printed to the descriptors it was started with."""
-        self.client.shutdown()
+        self.client.shutdown(reply=True, timeout=60)
         self.client.stop_channels()
         return self._process.communicate(timeout=60)
 
