@@ -58,9 +58,26 @@ def write_notebook(folder: SessionFolder, folded: Fold | None = None) -> Written
 
 def serialize(notebook: Notebook) -> bytes:
     """The bytes that nbformat itself would write: opening and saving in Jupyter changes nothing."""
-    split = {**notebook, "cells": [_split(cell) for cell in notebook["cells"]]}
-    text = json.dumps(split, indent=1, sort_keys=True, ensure_ascii=False, separators=(",", ": "))
-    return text.encode() + b"\n"
+    return b"".join(_pieces(notebook))
+
+
+def _pieces(notebook: Notebook) -> Iterator[bytes]:
+    """Cell by cell: the pieces that json makes of a whole notebook take several times its size."""
+    yield b'{\n "cells": ['
+    before, end = b"\n  ", b"]"
+    for cell in notebook["cells"]:
+        yield before + _json(_split(cell), 2)
+        before, end = b",\n  ", b"\n ]"
+    yield end
+    for key in ("metadata", "nbformat", "nbformat_minor"):
+        yield b',\n "' + key.encode() + b'": ' + _json(notebook[key], 1)
+    yield b"\n}\n"
+
+
+def _json(value: Any, depth: int) -> bytes:
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, separators=(",", ": "))
+    # Within a JSON string there is no line break.
+    return text.encode().replace(b"\n", b"\n" + b" " * depth)
 
 
 def _split(cell: dict[str, Any]) -> dict[str, Any]:

@@ -53,6 +53,11 @@ def test_what_is_written_is_valid_and_byte_for_byte_what_nbformat_writes(
     assert data.decode() == nbjson.writes(notebook) + "\n"
 
 
+def test_an_empty_notebook_too_is_written_as_nbformat_does() -> None:
+    notebook = fold([])
+    assert serialize(notebook).decode() == nbjson.writes(nbformat.from_dict(notebook)) + "\n"
+
+
 def test_the_same_journal_gives_the_same_bytes(small_session: Script) -> None:
     assert serialize(fold(small_session.records)) == serialize(fold(small_session.records))
 
