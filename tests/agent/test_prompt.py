@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 from kernel_gateway.agent.conversation import Attachment
-from kernel_gateway.agent.prompt import SessionFacts, prompt_text, session_facts, system_prompt
+from kernel_gateway.agent.prompt import SessionFacts, isolation_of, prompt_text, session_facts, system_prompt
 from kernel_gateway.session.policy import GB, Policy
 
 FACTS = SessionFacts(
     policy=Policy(memory=4 * GB, processes=99, cell_timeout=120),
     python="3.11.4",
     node="24.1.0",
-    packages={"pandas": "3.1.1", "python-docx": "1.2", "ipykernel": "7.4"},
+    packages={"pandas": "3.1.1", "python_docx": "1.2", "ipykernel": "7.4"},
     isolation={"memory": "enforced", "disk": "watched", "cpu": "none"},
     mounts=("big",),
 )
@@ -54,9 +54,22 @@ def test_the_bash_deadline_and_relative_paths_are_told() -> None:
 
 def test_facts_come_from_the_session_and_its_image() -> None:
     values = {"policy": {"memory": 3 * GB}, "mounts": [{"name": "data", "source": "/x"}]}
-    facts = session_facts(values, object(), {"memory": "none"})
+    facts = session_facts(values, None, {"memory": "none"})
     assert facts.mounts == ("data",) and facts.policy.memory == 3 * GB
     assert "/x" not in system_prompt(facts)
+
+
+def test_the_first_kernels_isolation_holds() -> None:
+    records = [
+        {"kind": "session"},
+        {"kind": "kernel", "isolation": {"memory": "enforced"}},
+        {"kind": "kernel", "isolation": {}},
+    ]
+    assert isolation_of(records) == {"memory": "enforced"}
+
+
+def test_the_plumbing_of_the_image_is_not_listed() -> None:
+    assert "ipykernel" not in system_prompt(FACTS)
 
 
 def test_a_prompt_lists_what_was_given() -> None:
