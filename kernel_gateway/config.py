@@ -159,7 +159,7 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("engine", "one of: " + ", ".join(ENGINES), _one_of(*ENGINES), lambda: "auto"),
         Setting("image", "the name of an image", _text, lambda: "default"),
         Setting("retention", "a time such as 30d, or forever", parse_retention, lambda: None),
-        Setting("pool.size", "a whole number", _count, lambda: 0),
+        Setting("pool.size", "a whole number", _count, lambda: 1),
         *(_limit(f.name) for f in fields(Policy)),
     )
 }

@@ -245,6 +245,14 @@ class Journal:
         self.seq += 1
         return record
 
+    def fileno(self) -> int:
+        return self._fd
+
+    def move(self, path: Path) -> None:
+        """The folder was renamed; the open file is the same."""
+        self.path, self._reserve = path, path.with_name("reserve")
+        self.blobs = BlobStore(path.parent / "blobs")
+
     def sync(self) -> None:
         """Return when everything appended is on the disk."""
         os.fdatasync(self._fd)

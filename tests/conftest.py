@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from kernel_gateway.config import load_settings
 from kernel_gateway.image.store import Image, ImageStore
-from kernel_gateway.session.create import create_session
+from kernel_gateway.session.create import create_session, session_values
 from kernel_gateway.session.folder import SessionFolder
 from kernel_gateway.supervisor.client import SessionClient, connect
 from kernel_gateway.supervisor.runs import RunRequest, RunResult
@@ -30,6 +30,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data folder of its own, also for the commands that a test starts."""
     folder = tmp_path / "data"
     monkeypatch.setenv("CELL_GATEWAY_DATA", str(folder))
+    monkeypatch.setenv("CELL_GATEWAY_POOL_SIZE", "0")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return folder
 
@@ -65,7 +66,9 @@ async def new_session(data: Path, image: Image) -> AsyncIterator[NewSession]:
     async with AsyncExitStack() as stack:
 
         async def make(**options: Any) -> LiveSession:
-            folder = create_session(load_settings(options.pop("settings", None)), image=image, engine="bubblewrap", owner="test", **options)
+            name, settings = options.pop("name", None), load_settings(options.pop("settings", None))
+            values = session_values(settings, image=image, engine="bubblewrap", owner="test", **options)
+            folder = create_session(data, values, name)
             client = await stack.enter_async_context(connect(folder))
             stack.push_async_callback(stop_session, folder)
             return LiveSession(folder, client)

@@ -16,6 +16,7 @@ from ..image.image import Image
 from ..image.store import ImageStore
 from ..session.folder import SessionFolder, SessionStore
 from ..session.mounts import MountRequest, add_mounts, parse_mount
+from ..session.pool import Pool, fill_in_background
 from ..supervisor.client import SessionClient, connect
 from .display import Display
 from .pictures import links
@@ -35,6 +36,7 @@ class Opening:
 async def opened(settings: Settings, opening: Opening) -> AsyncGenerator[SessionClient]:
     """A connection to the session; made, and its image built, when it is new. Progress shows on a terminal."""
     folder = await find_or_create(settings, opening)
+    made = opening.session is None
     with progress("Starting the session"):
         context = connect(folder)
         client = await context.__aenter__()
@@ -42,12 +44,14 @@ async def opened(settings: Settings, opening: Opening) -> AsyncGenerator[Session
         yield client
     finally:
         await context.__aexit__(None, None, None)
+    if made and settings["pool.size"]:
+        fill_in_background(settings.data, folder.read(), settings["pool.size"])
 
 
 async def find_or_create(settings: Settings, opening: Opening) -> SessionFolder:
     store = SessionStore(settings.data)
     if opening.session is None:
-        return create(settings, opening)
+        return await create(settings, opening)
     if opening.new_name is not None:
         raise BadRequest("--session and --name exclude each other.", "--name makes a new session.")
     folder = store.find(opening.session)
@@ -56,22 +60,21 @@ async def find_or_create(settings: Settings, opening: Opening) -> SessionFolder:
     return folder
 
 
-def create(settings: Settings, opening: Opening) -> SessionFolder:
+async def create(settings: Settings, opening: Opening) -> SessionFolder:
     """A new session, once it is sure that a sandbox can be made and the image is there."""
-    from ..session.create import create_session
+    from ..session.create import create_session, session_values
 
-    mounts = parse_mounts(settings, opening.mounts)
-    engine = checked_engine(settings["engine"])
-    image = ensured_image(settings)
-    return create_session(
+    values = session_values(
         settings,
-        image=image,
-        engine=engine,
-        name=opening.new_name,
-        mounts=mounts,
+        image=ensured_image(settings),
+        engine=checked_engine(settings["engine"]),
+        mounts=parse_mounts(settings, opening.mounts),
         model=settings["model"],
         owner=owner_name(),
     )
+    pool = Pool(settings.data)
+    claimed = await pool.claim(values, opening.new_name) if settings["pool.size"] else None
+    return claimed or create_session(settings.data, values, opening.new_name)
 
 
 def checked_engine(wanted: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from .. import __version__
@@ -20,23 +21,17 @@ from .mounts import MountRequest
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-def create_session(
+def session_values(
     settings: Settings,
     *,
     image: Image,
     engine: str,
-    name: str | None = None,
     mounts: Sequence[MountRequest] = (),
     model: str | None = None,
     owner: str,
-) -> SessionFolder:
-    """Make the folders and ``session.json``; under root with a uid of its own, which owns workspace and layer.
-
-    Raises BadRequest when the name is taken or cannot be one; nothing is left behind then.
-    """
-    if name is not None and (not _NAME.fullmatch(name) or name == "last"):
-        raise BadRequest(f"{name!r} cannot be a session's name.", "Use letters, digits, dots, dashes and underscores.")
-    values: dict[str, Any] = {
+) -> dict[str, Any]:
+    """What ``session.json`` will hold, less the session's id and uid."""
+    return {
         "created": now(),
         "version": __version__,
         "owner": owner,
@@ -47,8 +42,32 @@ def create_session(
         "mounts": [m.to_json() for m in mounts],
         "model": model,
     }
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o711)
-    folder = SessionStore(settings.data).new(values, name)
+
+
+def check_name(name: str | None) -> None:
+    """Raises BadRequest when it cannot be a session's."""
+    if name is not None and (not _NAME.fullmatch(name) or name == "last"):
+        raise BadRequest(f"{name!r} cannot be a session's name.", "Use letters, digits, dots, dashes and underscores.")
+
+
+def create_session(data: Path, values: dict[str, Any], name: str | None = None) -> SessionFolder:
+    """Make the folders and ``session.json``; under root with a uid of its own, which owns workspace and layer.
+
+    Raises BadRequest when the name is taken or cannot be one; nothing is left behind then.
+    """
+    check_name(name)
+    data.mkdir(parents=True, exist_ok=True, mode=0o711)
+    folder = SessionStore(data).new(values, name)
+    return _owned(folder)
+
+
+def create_folder(folder: SessionFolder, values: dict[str, Any]) -> SessionFolder:
+    """The same at a place of the caller's choice. Raises FileExistsError."""
+    folder.create({"session": folder.id, **values})
+    return _owned(folder)
+
+
+def _owned(folder: SessionFolder) -> SessionFolder:
     try:
         _give_uid(folder)
     except BaseException:

@@ -14,12 +14,15 @@ from typing import Any
 
 from ..errors import BadRequest, NotFound
 
-WORDS = (
-    "amber ash birch bloom brook cedar clay cliff cloud coral crane creek dale dawn delta dune elm ember fern field finch fjord flint frost "
-    "glade grove harbor hazel heron hill iris isle ivy jade juniper lake larch leaf lily linden maple marsh meadow mist moss north oak "
-    "olive onyx opal orchid otter pearl pine plum pond quartz rain raven reed ridge river robin rose rowan sage sand shore sky slate "
-    "snow sorrel spruce star stone storm swift thistle tide topaz vale violet wave willow wind wren"
-).split()
+WORDS = tuple(
+    """
+amber ash birch bloom brook cedar clay cliff cloud coral crane creek dale dawn delta dune elm ember fern field finch
+fjord flint frost glade grove harbor hazel heron hill iris isle ivy jade juniper lake larch leaf lily linden maple marsh
+meadow mist moss north oak olive onyx opal orchid otter pearl pine plum pond quartz rain raven reed ridge river robin
+rose rowan sage sand shore sky slate snow sorrel spruce star stone storm swift thistle tide topaz vale violet wave
+willow wind wren
+""".split()
+)
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,9 @@ class SessionStore:
         raise BadRequest(f"{name!r} names several sessions: {', '.join(f.id for f in matches[:5])}.")
 
     def new(self, values: dict[str, Any], name: str | None = None) -> SessionFolder:
-        """A new folder with a readable id such as ``2026-11-24-amber-wren``."""
+        """A new folder with a readable id such as ``amber-wren-1124-7f``."""
         while True:
-            folder = SessionFolder(self.root / (name or _readable_id()))
+            folder = SessionFolder(self.root / (name or readable_id()))
             try:
                 folder.create({"session": folder.id, **values})
             except FileExistsError:
@@ -130,7 +133,8 @@ class SessionStore:
             return folder
 
 
-def _readable_id() -> str:
+def readable_id() -> str:
+    """Such as ``amber-wren-1124-7f``: two words, the day, two random digits."""
     day = datetime.now(timezone.utc).strftime("%m%d")
     return f"{secrets.choice(WORDS)}-{secrets.choice(WORDS)}-{day}-{secrets.token_hex(1)}"
 

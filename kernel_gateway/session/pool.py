@@ -6,20 +6,24 @@ a policy; the mounts follow the rename, the sockets lie in a runtime folder that
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import errno
 import fcntl
+import json
 import os
 import secrets
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import BadRequest, GatewayError, NotFound, SupervisorUnavailable
 from ..sandbox.users import transfer_uid
-from ..supervisor.client import connect
-from .create import create_folder, remove_session
+from ..supervisor.client import connect, supervisor_environment
+from .create import check_name, create_folder, remove_session
 from .folder import SessionFolder, SessionStore, readable_id
 
 _RENAME_NOREPLACE = 1
@@ -41,6 +45,7 @@ class Pool:
         ``session.json`` is written first, then the folder is renamed and both parents are synced: a crash between leaves either a
         ready sandbox or a session. Raises BadRequest when the name is taken.
         """
+        check_name(name)
         for folder in self._entries():
             with _held(folder) as held:
                 if held and await _is_ready(folder, values):
@@ -91,6 +96,29 @@ class Pool:
             return target
 
 
+def fill_in_background(data: Path, values: dict[str, Any], size: int) -> None:
+    """Start a process that makes the pool full again for sessions like ``values``, and do not wait for it."""
+    generic = {k: v for k, v in values.items() if k not in ("session", "uid", "generic")}
+    command = [
+        sys.executable,
+        "-m",
+        "kernel_gateway.session.pool",
+        str(data),
+        str(size),
+        json.dumps({**generic, "uid": None}),
+    ]
+    environment = supervisor_environment()
+    subprocess.Popen(
+        command,
+        cwd="/",
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
 def _fits(folder: SessionFolder, values: dict[str, Any]) -> bool:
     try:
         found = folder.read()
@@ -121,7 +149,7 @@ async def _answers(folder: SessionFolder) -> bool:
 
 
 @contextmanager
-def _held(folder: SessionFolder) -> Iterator[bool]:
+def _held(folder: SessionFolder) -> Generator[bool]:
     """Whether we are the only one that looks at this entry; never waits."""
     try:
         fd = os.open(folder.internals / "claim", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -152,3 +180,7 @@ def _rename(source: Path, target: Path) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+if __name__ == "__main__":
+    asyncio.run(Pool(Path(sys.argv[1])).fill(json.loads(sys.argv[3]), int(sys.argv[2])))

@@ -63,6 +63,10 @@ class SessionClient:
         """``state`` (dead, idle, busy), ``running``, ``generation``, ``connection_file``, ``names``; with ``kernel`` once it lives."""
         return await self._ask("hello", kernel=kernel)
 
+    async def claim(self) -> None:
+        """Tell the supervisor that its folder is now this client's."""
+        await self._ask("claim", path=str(self.folder.path))
+
     async def stats(self) -> dict[str, Any]:
         """``sandbox`` (memory, processes), and counters of what was dropped or rejected."""
         return await self._ask("stats")
@@ -163,12 +167,20 @@ async def _connect_running(folder: SessionFolder) -> SessionClient | None:
         reader, writer = await asyncio.open_unix_connection(runtime_folder(folder) / "control", limit=LINE_LIMIT)
     except (FileNotFoundError, ConnectionError):
         return None
-    return SessionClient(folder, reader, writer)
+    client = SessionClient(folder, reader, writer)
+    # Whoever renamed the folder may have died before the supervisor was told.
+    if (await client.hello())["path"] != str(folder.path):
+        await client.claim()
+    return client
+
+
+def supervisor_environment() -> dict[str, str]:
+    """Ours, less everything that is not on the list."""
+    return {k: v for k, v in os.environ.items() if k in PASSED_ENVIRONMENT or k.startswith("CELL_GATEWAY_")}
 
 
 async def _start_supervisor(folder: SessionFolder) -> None:
     read_end, write_end = os.pipe()
-    environment = {k: v for k, v in os.environ.items() if k in PASSED_ENVIRONMENT or k.startswith("CELL_GATEWAY_")}
     log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     command = [sys.executable, "-m", "kernel_gateway.supervisor.main", str(folder.path), "--ready", str(write_end)]
     try:
@@ -177,7 +189,7 @@ async def _start_supervisor(folder: SessionFolder) -> None:
             subprocess.Popen,
             command,
             pass_fds=[write_end],
-            env=environment,
+            env=supervisor_environment(),
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -39,6 +39,7 @@ class ControlServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._operations: dict[str, Callable[[dict[str, Any], Send], Awaitable[dict[str, Any]]]] = {
             "hello": self._hello,
+            "claim": self._claim,
             "run": self._run,
             "restart": self._run,
             "interrupt": self._interrupt,
@@ -94,11 +95,16 @@ class ControlServer:
             **self._facts,
             "version": __version__,
             "session": execution.folder.id,
+            "path": str(execution.folder.path),
             "generation": execution.generation,
             "state": state,
             "running": running,
             "names": execution.names,
         }
+
+    async def _claim(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
+        self._execution.claim(Path(request["path"]))
+        return {}
 
     async def _run(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
         """The outputs stream as they are recorded; the last answer is the end record."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import zmq
 
-from ..errors import GatewayError, KernelDied
+from ..errors import BadRequest, GatewayError, KernelDied
 from ..image.store import Image
 from ..journal import Journal, Record
 from ..notebook.setup import bash_cell, node_cell, restart_cell, setup_cell
@@ -104,6 +104,16 @@ class Execution:
         fields["environment"] = describe(self._image)
         self.journal.append("session", format=1, **fields)
         self.journal.sync()
+
+    def claim(self, path: Path) -> None:
+        """The folder was renamed: a ready sandbox has become this session. Raises BadRequest when it is not the same folder."""
+        folder = SessionFolder(path)
+        if not folder.internals.is_dir() or not folder.journal.samefile(f"/proc/self/fd/{self.journal.fileno()}"):
+            raise BadRequest(f"{path} is not the folder of this supervisor.")
+        self.folder, self.values = folder, folder.read()
+        self.journal.move(folder.journal)
+        self._write_session_record()
+        self.changed.set()
 
     def _close_open_runs(self, starts: list[Record]) -> None:
         """A started run without an end is ``died``: it is never repeated by itself (P7)."""

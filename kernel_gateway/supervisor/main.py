@@ -28,6 +28,8 @@ from .run import from_client
 ENGINES = {"bubblewrap": BubblewrapEngine}
 # The notebook follows the last change after so many seconds without another.
 NOTEBOOK_SECONDS = 1.0
+# A ready sandbox that nobody claims ends itself.
+UNCLAIMED_SECONDS = 3600.0
 
 
 def make_engine(name: str) -> Engine:
@@ -43,7 +45,6 @@ class Supervisor:
     """From outside it is the kernel: five sockets and a connection file; beside them the control socket."""
 
     def __init__(self, folder: SessionFolder, engine: Engine, image: Image) -> None:
-        self.folder = folder
         self.runtime = runtime_folder(folder)
         self.runtime.mkdir(mode=0o700, exist_ok=True)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -65,6 +66,7 @@ class Supervisor:
         await control.listen(self.runtime / "control")
         os.write(ready, b'{"ok": true}\n')
         os.close(ready)
+        asyncio.get_running_loop().call_later(UNCLAIMED_SECONDS, self._end_unclaimed)
         tasks = [asyncio.create_task(work) for work in (self.execution.work(), self._keep_notebook(), self._warm_up())]
         stopping = asyncio.create_task(self.stopping.wait())
         await asyncio.wait([stopping, *tasks[:2]], return_when=asyncio.FIRST_COMPLETED)
@@ -89,7 +91,7 @@ class Supervisor:
                 sys.executable,
                 "-m",
                 "kernel_gateway.notebook.write",
-                str(self.folder.path),
+                str(self.execution.folder.path),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
             )
@@ -104,6 +106,10 @@ class Supervisor:
                 await asyncio.sleep(NOTEBOOK_SECONDS)
             if self.execution.running is None:
                 await self.build_notebook()
+
+    def _end_unclaimed(self) -> None:
+        if self.execution.values.get("generic"):
+            self.stopping.set()
 
     async def _warm_up(self) -> None:
         """The kernel starts before anyone asks for it; a failure is told to whoever asks."""
