@@ -146,7 +146,7 @@ def _code(cell: Mapping[str, Any], number: int, about: Markup, beside: Beside) -
 
 
 def _highlighted(source: str, *, plain: bool) -> tuple[str, Markup]:
-    formatter = HtmlFormatter[str](nowrap=True)
+    formatter: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
     if plain or len(source) > HEAD:
         return "text" if plain else "python", Markup(html.escape(_shortened(source)))
     magic = re.match(r"%%(\w+)[^\n]*\n?", source)

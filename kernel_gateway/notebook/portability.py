@@ -149,7 +149,7 @@ def _missing_files(notebook: Mapping[str, Any], cells: list[_Cell], folder: Path
         for path in sorted(wanted - made):
             if path not in seen and not _lies_beside(folder, path):
                 yield cell.problem(_missing(path, path in given))
-        seen += source.text
+        seen += re.sub(r"^\s*(#|//).*$", "", source.text, flags=re.M)
         made |= {text(f.get("path")) for f in map(mapping, sequence(cell.ours.get("files")))}
         if source.language == "file":
             made.add(source.argument)

@@ -66,7 +66,8 @@ class _Renderer(HTMLRenderer):
             lexer = get_lexer_by_name((info or "text").split()[0] if (info or "text").split() else "text")
         except ClassNotFound:
             lexer = get_lexer_by_name("text")
-        return f'<pre class="code">{highlight(code, lexer, HtmlFormatter[str](nowrap=True))}</pre>\n'
+        formatter: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
+        return f'<pre class="code">{highlight(code, lexer, formatter)}</pre>\n'
 
     def block_math(self, body: str) -> str:
         return f'<span class="formula">{mathml(body, block=True)}</span>'

@@ -100,6 +100,10 @@ def test_a_file_that_no_cell_makes_is_told_once(tmp_path: Path) -> None:
     assert told(*sources, folder=tmp_path) == []
 
 
+def test_a_download_that_is_commented_out_makes_no_file() -> None:
+    assert told("# !curl -o a.csv https://example.org/a.csv", "pd.read_csv('a.csv')")[0][0] == 2
+
+
 def test_a_given_file_must_be_taken_along(script: Script, tmp_path: Path) -> None:
     script.add("input", path="data.csv", sha256="a" * 64, bytes=1)
     script.run("import csv")
