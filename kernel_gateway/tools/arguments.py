@@ -18,7 +18,7 @@ TIMEOUT_SCHEMA: dict[str, Any] = {
 
 
 def text(arguments: Mapping[str, Any], name: str, default: str | None = None) -> str:
-    """A string; lone surrogates are borne, see `sendable`."""
+    """A string; lone surrogates are borne, see `code`."""
     value = arguments.get(name, default)
     if value is None:
         raise BadToolInput(f"`{name}` is missing.")
@@ -27,9 +27,11 @@ def text(arguments: Mapping[str, Any], name: str, default: str | None = None) ->
     return value
 
 
-def sendable(arguments: Mapping[str, Any], name: str) -> str:
+def code(arguments: Mapping[str, Any], name: str) -> str:
     """A string that becomes a cell's source as it is."""
     value = text(arguments, name)
+    if not value.strip():
+        raise BadToolInput(f"`{name}` is empty.")
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise BadToolInput(f"`{name}` holds half a character (a lone surrogate), which no program can read.")
     return value

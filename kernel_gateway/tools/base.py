@@ -20,7 +20,8 @@ class BadToolInput(BadRequest):
 class Plan:
     """What a tool call becomes.
 
-    ``cell`` runs ``source`` as a code cell; ``restart`` restarts the kernel, then runs ``source`` (the marker); ``present`` makes no code cell: ``paths`` are shown to the person.
+    ``cell`` runs ``source`` as a code cell; ``restart`` restarts the kernel, then runs ``source`` (the marker); ``present`` makes no
+    code cell: ``paths`` are shown to the person.
     """
 
     kind: Literal["cell", "restart", "present"]

@@ -11,6 +11,7 @@ from ..supervisor.runs import RunResult
 from . import arguments as given
 from . import results
 from .base import BadToolInput, Block, Plan
+from .literal import magic_cell
 
 _TIMEOUT = re.compile(r"\s*#\s*timeout:\s*(\d+(?:\.\d+)?)\s*s?(?:econds)?\s*$", re.IGNORECASE)
 RESTART_SOURCE = "%bash_restart"
@@ -27,8 +28,8 @@ class Bash:
             return Plan("cell", RESTART_SOURCE, needs=("bash",))
         if "command" not in arguments:
             raise BadToolInput("Give a `command`, or `restart`: true.")
-        command = given.sendable(arguments, "command")
-        return Plan("cell", f"%%bash\n{command}", needs=("bash",), timeout=_timeout(command))
+        command = given.code(arguments, "command")
+        return Plan("cell", magic_cell("bash", command), needs=("bash",), timeout=_timeout(command))
 
     def result(self, arguments: dict[str, Any], result: RunResult) -> list[Block]:
         if arguments.get("restart") is True and result.exit == "ok" and not result.outputs:

@@ -38,7 +38,7 @@ class Editor:
         raise BadToolInput(f"`command` must be view, create, str_replace or insert, not {command!r}.")
 
     def result(self, arguments: dict[str, Any], result: RunResult) -> list[Block]:
-        return results.content(result)
+        return results.content(result, frames=False)
 
 
 def _view(path: str, view_range: Any) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
-from .literal import literal
+from .literal import is_changed, literal
 
 VIEW_CHARACTERS = 30_000
 # What ``%%writefile`` takes as a name without quoting, expanding or reading it as an option.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@-]*")
-# Text that would not come out of a cell as it went in: other line ends, and what IPython strips as a pasted prompt.
-_NOT_AS_IT_IS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff]|^\s*(>>>|\.\.\.|In \[)")
+# Text that a notebook's cell does not keep: other line ends, control characters, and what looks like a pasted prompt at the beginning.
+_NOT_AS_IT_IS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff]|\A\s*(\.\.\.|(\[\w+\] ?)?In )"
+)
 
 _CREATE = """\
 def _create(path, text):
@@ -95,7 +97,8 @@ def _view(path):
 def create_cell(path: str, text: str) -> str:
     """``%%writefile`` where that writes exactly ``text``; it needs one line break at the end, and makes no folders."""
     ends_with_one_line_break = text.endswith("\n") and not text.endswith("\n\n") and text != "\n"
-    if ends_with_one_line_break and _PLAIN_NAME.fullmatch(path) and not _NOT_AS_IT_IS.search(text):
+    is_kept = not _NOT_AS_IT_IS.search(text) and not is_changed(text)
+    if ends_with_one_line_break and is_kept and _PLAIN_NAME.fullmatch(path):
         return f"%%writefile {path}\n{text[:-1]}"
     return _calling(_CREATE, literal(path), literal(text))
 

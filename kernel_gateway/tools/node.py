@@ -9,6 +9,7 @@ from ..supervisor.runs import RunResult
 from . import arguments as given
 from . import results
 from .base import Block, Plan
+from .literal import magic_cell
 
 _SCHEMA: dict[str, Any] = {
     "description": (
@@ -38,7 +39,7 @@ class Node:
         return copy.deepcopy(_SCHEMA)
 
     def plan(self, arguments: dict[str, Any]) -> Plan:
-        source = f"%%node\n{given.sendable(arguments, 'code')}"
+        source = magic_cell("node", given.code(arguments, "code"))
         return Plan("cell", source, needs=("node",), timeout=given.seconds(arguments.get("timeout")))
 
     def result(self, arguments: dict[str, Any], result: RunResult) -> list[Block]:

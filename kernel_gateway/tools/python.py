@@ -39,7 +39,7 @@ class Python:
         return copy.deepcopy(_SCHEMA)
 
     def plan(self, arguments: dict[str, Any]) -> Plan:
-        code = given.sendable(arguments, "code")
+        code = given.code(arguments, "code")
         return Plan("cell", code, needs=needs(code), timeout=given.seconds(arguments.get("timeout")))
 
     def result(self, arguments: dict[str, Any], result: RunResult) -> list[Block]:

@@ -19,6 +19,7 @@ LISTED_FILES = 50
 # What the model reads best of a bundle comes first; HTML and widgets only by their plain text.
 _TEXTS = ("text/markdown", "text/plain", "text/latex", "application/json")
 _PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/svg+xml")
+_LIBRARY_FRAME = re.compile(r"File .*/(site-packages|dist-packages|lib/python3[.\d]*)/")
 _LONGEST_TRACEBACK = 8_000
 _LONGEST_NOTICE = 4_000
 _EXITS: dict[ExitKind, str] = {
@@ -59,13 +60,13 @@ def pictures(result: RunResult) -> list[Picture]:
     return [picture for picture in found if isinstance(picture, Picture)]
 
 
-def content(result: RunResult, *, limit: int = LIMIT, silent: str = "(no output)") -> list[Block]:
+def content(result: RunResult, *, limit: int = LIMIT, silent: str = "(no output)", frames: bool = True) -> list[Block]:
     """The blocks of a ``tool_result``: never empty, texts and images in order of appearance, remarks at the end.
 
-    ``limit`` is in characters of output in all; remarks come on top. ``silent`` is said when the cell put out nothing. Images are as the
-    kernel sent them, SVG too: whoever sends them makes them fit (`agent.pictures`).
+    ``limit`` is in characters of output in all; remarks come on top. ``silent`` is said when the cell put out nothing. Without
+    ``frames`` an error is its message alone. Images are as the kernel sent them, SVG too: whoever sends them makes them fit.
     """
-    parts = list(_arranged(_parts(result.outputs)))
+    parts = list(_arranged(_parts(result.outputs, frames)))
     texts = [part for part in parts if isinstance(part, _Text)]
     allowances = iter(shares([len(part.text) for part in texts], limit))
     shown: list[Picture | str] = [_show(part, next(allowances)) if isinstance(part, _Text) else part for part in parts]
@@ -107,13 +108,13 @@ def listed(files: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _parts(outputs: Sequence[Output]) -> Iterator[_Text | Picture]:
+def _parts(outputs: Sequence[Output], frames: bool) -> Iterator[_Text | Picture]:
     count = 0
     for output in outputs:
         if output["output_type"] == "stream":
             yield _Text("err" if output["name"] == "stderr" else "out", _plain(_joined(output["text"])))
         elif output["output_type"] == "error":
-            yield _Text("error", cut(_traceback(output), _LONGEST_TRACEBACK))
+            yield _Text("error", cut(_traceback(output) if frames else _message(output), _LONGEST_TRACEBACK))
         elif found := _picture(_bundle(output)):
             count += isinstance(found, Picture)
             yield found if count <= MOST_PICTURES else _Text("out", "[one more picture; the notebook has it]\n")
@@ -171,23 +172,24 @@ def _remarks(result: RunResult, is_cut: bool) -> Iterator[str]:
 
 
 def _traceback(output: Output) -> str:
-    """The cell's own frames, the innermost one and the message; frames of libraries between are counted."""
+    """The frames of cells and of the workspace, the innermost one and the message; those of libraries between are counted."""
     frames = [_plain(_joined(frame)).strip("\n") for frame in output.get("traceback") or []]
     frames = [frame for frame in frames if frame.strip("- \n")]
-    message = f"{output.get('ename', '')}: {output.get('evalue', '')}"
-    if not frames:
-        return message
     kept: list[str] = []
     skipped = 0
     for place, frame in enumerate(frames):
-        if place < len(frames) - 2 and re.match(r"File (?!.*<ipython-input)", frame) and "Cell In" not in frame:
+        if place < len(frames) - 2 and _LIBRARY_FRAME.match(frame):
             skipped += 1
             continue
         if skipped:
-            kept.append(f"[… {skipped} more {'frame' if skipped == 1 else 'frames'} …]")
+            kept.append(f"[… {skipped} {'frame' if skipped == 1 else 'frames'} of libraries …]")
             skipped = 0
         kept.append(frame)
-    return "\n".join(kept)
+    return "\n".join(kept) or _message(output)
+
+
+def _message(output: Output) -> str:
+    return _plain(f"{output.get('ename', '')}: {output.get('evalue', '')}")
 
 
 def _picture(bundle: Mapping[str, Any]) -> Picture | _Text | None:

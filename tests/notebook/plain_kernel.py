@@ -38,7 +38,7 @@ class PlainKernel:
                     on_stream(content["text"])
             elif message["msg_type"] == "error":
                 ran.error, ran.traceback = (content["ename"], content["evalue"]), content["traceback"]
-            elif message["msg_type"] == "execute_result":
+            elif message["msg_type"] in ("execute_result", "display_data"):
                 ran.results.append(content["data"])
 
         self.client.execute_interactive(source, output_hook=take, timeout=60)
