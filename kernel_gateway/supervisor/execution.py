@@ -74,7 +74,7 @@ class Execution:
         self._passed: OrderedDict[str, list[bytes]] = OrderedDict()
         self._starting = asyncio.Lock()
         self._kill_cause: str | None = None
-        self._died = False
+        self._died = self._stopped = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self.changed = asyncio.Event()
         self._read_history()
@@ -388,6 +388,8 @@ class Execution:
     async def ensure_kernel(self, *, marker: bool = True) -> Kernel:
         """The live kernel; a new generation when there is none, with its setup cells and, after a death, the restart marker."""
         async with self._starting:
+            if self._stopped:
+                raise KernelDied("stopped", "The session is being stopped.")
             if self.kernel is None:
                 await self._start_generation(marker)
             if self.kernel is None:
@@ -486,12 +488,15 @@ class Execution:
         self.changed.set()
 
     async def stop(self) -> None:
-        """End the kernel, and with it the running cell, which is recorded as stopped."""
-        if (kernel := self.kernel) is not None:
+        """End the kernel, and with it the running cell, which is recorded as stopped. Nothing starts any more."""
+        self._stopped = True
+        # A sandbox that is just being made is made first: half of one is harder to end.
+        async with self._starting:
+            kernel = self.kernel
+        if kernel is not None:
             await self._kill(kernel, "stopped")
-            run = self.running
-            if run is not None:
-                await asyncio.wait([run.done], timeout=SIGNAL_SECONDS)
+        if (run := self.running) is not None:
+            await asyncio.wait([run.done], timeout=SIGNAL_SECONDS)
         for task in self._tasks:
             task.cancel()
 
