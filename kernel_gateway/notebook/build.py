@@ -337,8 +337,14 @@ def _said(record: Record) -> str:
 
 
 def _title(body: str) -> str:
-    line = body.strip().splitlines()[0].strip()
-    return line if len(line) <= _TITLE_CHARACTERS else line[: _TITLE_CHARACTERS - 1].rstrip() + "…"
+    """The first line; of a longer one its first sentence, or as many words as fit."""
+    line = " ".join(body.strip().splitlines()[0].split())
+    if len(line) <= _TITLE_CHARACTERS:
+        return line
+    sentence = re.match(r".{20,}?[.?!](?=\s)", line)
+    if sentence and len(sentence[0]) <= _TITLE_CHARACTERS:
+        return sentence[0]
+    return f"{line[: _TITLE_CHARACTERS - 1].rsplit(' ', 1)[0]}…"
 
 
 def _file_facts(path: str, file: Record) -> Record:

@@ -119,8 +119,9 @@ def _prompt_text(source: str) -> str:
 
 
 def _summary(cell: Mapping[str, Any]) -> str:
-    plain = re.sub(r"[*_`#\\]", "", _prompt_text(cell["source"])).strip()
-    return html.unescape(plain.split("\n")[0])[:120]
+    lines = html.unescape(_prompt_text(cell["source"]).replace("\\$", "$")).strip().splitlines()
+    first = lines[0].strip() if lines else ""
+    return first if len(first) <= 120 else f"{first[:119].rsplit(' ', 1)[0]}…"
 
 
 def _code(cell: Mapping[str, Any], number: int, about: Markup, beside: Beside) -> Item:

@@ -397,6 +397,21 @@ def test_the_metadata_tell_of_the_session(small_session: Script) -> None:
     assert metadata["title"] == "Draw the data."
 
 
+@pytest.mark.parametrize(
+    ("prompt", "title"),
+    [
+        ("Draw it.\nPlease.", "Draw it."),
+        ("The package x comes with weather of Seattle. Copy it here and show me what a typical year looks like.",
+         "The package x comes with weather of Seattle."),
+        ("word " * 40, f"{('word ' * 15).strip()}…"),
+        ("x" * 200, f"{'x' * 79}…"),
+    ],
+)  # fmt: skip
+def test_the_title_is_the_first_prompt_in_short(script: Script, prompt: str, title: str) -> None:
+    script.add("prompt", cell="p", text=prompt)
+    assert fold(script.records)["metadata"]["title"] == title
+
+
 def test_the_metadata_of_a_cell_tell_of_its_run(small_session: Script) -> None:
     cell = next(c for c in cells(small_session.records) if c["id"] == "plot")
     ours = cell["metadata"]["kernel_gateway"]
