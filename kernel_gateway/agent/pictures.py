@@ -134,7 +134,8 @@ class Pictures:
                 # A tall SVG is still too long after its width was set.
                 smaller = await self.convert(_RASTER, smaller)
                 made = read_header(smaller)
-        except GatewayError:
+        except (GatewayError, OSError):
+            # A picture is never worth the turn.
             return failed
         return image_block(made.media_type, smaller) if made and _fits(made, smaller) else failed
 

@@ -184,7 +184,7 @@ _reply = st.lists(st.one_of(_words, _thought, _call), max_size=5)
 _replies = st.lists(_reply, min_size=1, max_size=4)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(replies=_replies, at=st.integers(0, 3), before=st.integers(0, 40), kill=st.booleans())
 def test_wherever_a_conversation_breaks_off_the_next_request_is_valid(
     replies: list[list[Block]], at: int, before: int, kill: bool
