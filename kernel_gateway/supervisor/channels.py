@@ -128,6 +128,9 @@ class KernelSockets:
         on_stdin: Callable[[list[bytes]], None],
         on_iopub: Callable[[list[bytes]], None],
     ) -> None:
+        # Set when the kernel's end of iopub is closed: all it ever said has been received.
+        self.iopub_ended = asyncio.Event()
+
         def connect(name: str, kind: int, on_frames: Callable[[list[bytes]], None]) -> Channel:
             socket = context.socket(kind)
             socket.setsockopt(zmq.RCVHWM, 0)
@@ -137,11 +140,13 @@ class KernelSockets:
             socket.setsockopt(zmq.IDENTITY, identity)
             if kind == zmq.SUB:
                 socket.setsockopt(zmq.SUBSCRIBE, b"")
+                self._iopub_monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
             socket.connect(f"ipc://{folder}/k-{PORTS[name]}")
             return Channel(socket, on_frames)
 
         identity = secrets.token_hex(16).encode()
         self.iopub = connect("iopub", zmq.SUB, on_iopub)
+        self._monitor = Channel(self._iopub_monitor, lambda frames: self.iopub_ended.set())
         self.shell = connect("shell", zmq.DEALER, on_shell)
         self.control = connect("control", zmq.DEALER, on_control)
         self.stdin = connect("stdin", zmq.DEALER, on_stdin)
@@ -152,7 +157,7 @@ class KernelSockets:
         self.shell.drain_all()
 
     def close(self) -> None:
-        for channel in (self.shell, self.control, self.stdin, self.iopub):
+        for channel in (self._monitor, self.shell, self.control, self.stdin, self.iopub):
             channel.close()
 
 

@@ -390,6 +390,8 @@ class Execution:
         async with self._starting:
             if self._stopped:
                 raise KernelDied("stopped", "The session is being stopped.")
+            if self.kernel is not None and self.kernel.ended:
+                await self.kernel.buried.wait()
             if self.kernel is None:
                 await self._start_generation(marker)
             if self.kernel is None:
@@ -450,18 +452,18 @@ class Execution:
 
     async def _watch(self, kernel: Kernel) -> None:
         exit_ = await kernel.sandbox.wait()
+        await kernel.last_words()
         if self.kernel is kernel:
             self._on_death(kernel, exit_)
+        kernel.buried.set()
 
     async def _kill(self, kernel: Kernel, cause: str) -> None:
         self._kill_cause = cause
-        exit_ = await kernel.sandbox.stop()
-        if self.kernel is kernel:
-            self._on_death(kernel, exit_)
+        await kernel.sandbox.stop()
+        await kernel.buried.wait()
 
     def _on_death(self, kernel: Kernel, exit_: Exit) -> None:
         """Told at once, with the cause and the names that are gone, before any NameError (P6)."""
-        kernel.drain()
         self.kernel, self._died = None, True
         cause, detail = cause_of(exit_, self._kill_cause)
         notice = death_notice(cause, detail, self.names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
@@ -24,6 +25,8 @@ from .channels import KernelSockets, write_connection_file
 from .messages import BadMessage, Message, Signer, compose
 
 START_SECONDS = 60.0
+# Sockets of an ended process close at once; a kernel that closed them before has nothing more to say.
+LAST_WORDS_SECONDS = 2.0
 _NAMES = [f"k-{number}" for number in range(1, 6)]
 
 
@@ -36,6 +39,8 @@ class Kernel:
         # Messages that were dropped because they were not of the protocol or not signed by the kernel.
         self.rejected = 0
         self.info: dict[str, Any] = {}
+        # The sandbox has ended; and then: its death is recorded.
+        self.ended, self.buried = False, asyncio.Event()
         self._sockets_folder = sockets_folder
         self._signer = Signer(key)
         self._sockets: KernelSockets | None = None
@@ -122,9 +127,12 @@ class Kernel:
     async def interrupt_by_signal(self) -> None:
         await self.sandbox.signal_command(signal.SIGINT)
 
-    def drain(self) -> None:
-        """Take what the kernel still said before it ended."""
+    async def last_words(self) -> None:
+        """The sandbox has ended: take what the kernel still said before it did."""
+        self.ended = True
         if self._sockets is not None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._sockets.iopub_ended.wait(), LAST_WORDS_SECONDS)
             self._sockets.drain_all()
 
     async def stop(self) -> Exit:
@@ -150,7 +158,7 @@ async def start_kernel(
 
     Raises EngineUnavailable, ImageUnavailable.
     """
-    uid = values.get("uid")
+    uid, policy = values.get("uid"), Policy.from_json(values["policy"])
     prepare_layer(image, folder.layer, uid)
     sockets = runtime.parent / f"k{secrets.token_hex(6)}"
     sockets.mkdir(mode=0o700)
@@ -162,13 +170,13 @@ async def start_kernel(
             os.chown(path, uid, uid)
     spec = SandboxSpec(
         command=image.kernel_command("/run/kernel/connection.json"),
-        environment=image.environment(),
+        environment=image.environment(cpus=policy.cpus),
         image=image.root,
         workspace=folder.workspace,
         outputs=folder.outputs,
         layer=folder.layer,
         sockets=sockets,
-        policy=Policy.from_json(values["policy"]),
+        policy=policy,
         uid=uid,
         mounts=[Mount(Path(m["source"]), f"/workspace/inputs/{m['name']}") for m in values.get("mounts", [])],
     )
