@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import EngineUnavailable
 from . import doctor, layout, limits, linux, mount_points, seccomp
 from .engine import Exit, SandboxSpec, Tier
-from .spawn import GATE, Launch, Program, SpawnFailed, Stage, process_one, reap, spawn
+from .spawn import GATE, Launch, Program, SpawnFailed, Stage, reap, reap_orphans, spawn
 
 LOG_BYTES = 64 * 1024
 _START_SECONDS = 60.0
@@ -104,7 +104,6 @@ async def _start(plan: _Plan, stdin: int | None, stdout: int | None) -> Bubblewr
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     options = layout.Options()
     log_reader, log_writer = linux.pipe()
-    info_reader, info_writer = linux.pipe()
     log = _Log(log_reader)
     ours, theirs = socket.socketpair()
     # Before anybody can write: what was sent earlier carries no credentials.
@@ -114,16 +113,15 @@ async def _start(plan: _Plan, stdin: int | None, stdout: int | None) -> Bubblewr
         with contextlib.ExitStack() as closing:
             closing.callback(options.close)
             gate = linux.moved_up(theirs.detach())
-            for fd in (log_writer, info_writer, gate):
+            for fd in (log_writer, gate):
                 closing.callback(os.close, fd)
-            outer = _spawn(plan, options, _Ends(gate, info_writer, log_writer), stdin, stdout)
+            outer = _spawn(plan, options, _Ends(gate, log_writer), stdin, stdout)
     except BaseException:
         ours.close()
         log.close()
-        os.close(info_reader)
         raise
     with ours:
-        return await _open_gate(ours, _Processes(outer, os.pidfd_open(outer), info_reader), log, plan)
+        return await _open_gate(ours, _Processes(outer, os.pidfd_open(outer)), log, plan)
 
 
 @dataclass(frozen=True)
@@ -131,12 +129,10 @@ class _Ends:
     """The sandbox's ends of what connects it to us."""
 
     gate: int
-    info: int
     log: int
 
 
 def _spawn(plan: _Plan, options: layout.Options, ends: _Ends, stdin: int | None, stdout: int | None) -> int:
-    options.add("--info-fd", str(ends.info))
     layout.write_options(options, plan.spec, plan.filter_program, staged=plan.stage is not None)
     arguments = ["bwrap", "--args", str(options.packed()), "--", "/bin/sh", "-c", _GATEKEEPER, "sh", *plan.spec.command]
     if plan.stage is not None:
@@ -154,7 +150,7 @@ def _spawn(plan: _Plan, options: layout.Options, ends: _Ends, stdin: int | None,
                 stdout=ends.log if stdout is None else stdout,
                 stderr=ends.log,
                 gate=ends.gate,
-                keep=[*options.fds, ends.info],
+                keep=options.fds,
                 join=join,
                 rlimits=plan.rlimits,
                 stage=plan.stage,
@@ -182,6 +178,7 @@ async def _open_gate(ours: socket.socket, processes: _Processes, log: _Log, plan
         ours.close()
         await processes.abandoned()
         await log.finished()
+        reap_orphans()
         if isinstance(error, (OSError, asyncio.TimeoutError)):
             raise EngineUnavailable(
                 f"The sandbox did not start: {log.text().strip() or error}.", "See: cell-gateway doctor"
@@ -208,7 +205,6 @@ class _Processes:
 
     outer: int
     outer_fd: int
-    info_fd: int
     init: int = 0
     init_fd: int = -1
     command_fd: int = -1
@@ -237,21 +233,13 @@ class _Processes:
         """The exit status of bwrap, once nothing of the sandbox runs: process 1 ends after all others of its namespace."""
         await linux.readable(self.outer_fd)
         status = reap(self.outer)
-        self._read_init()
         if self.init_fd >= 0:
             await linux.readable(self.init_fd)
             reap(self.init)
         return status
 
-    def _read_init(self) -> None:
-        """Process 1 of a sandbox that never came to the gate."""
-        if self.init_fd < 0 and (init := process_one(self.info_fd)):
-            self.init = init
-            with contextlib.suppress(ProcessLookupError):
-                self.init_fd = os.pidfd_open(self.init)
-
     def close(self) -> None:
-        for fd in (self.outer_fd, self.info_fd, self.init_fd, self.command_fd):
+        for fd in (self.outer_fd, self.init_fd, self.command_fd):
             if fd >= 0:
                 os.close(fd)
 

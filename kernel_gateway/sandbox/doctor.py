@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..errors import EngineUnavailable
 from . import layout, limits, linux, seccomp
-from .spawn import STAGE, Launch, Program, SpawnFailed, Stage, process_one, reap, spawn
+from .spawn import STAGE, Launch, Program, SpawnFailed, Stage, reap, reap_orphans, spawn
 from .users import PROBE_UID
 
 _TRY_SECONDS = 20
@@ -120,39 +120,35 @@ def attempt(program: Program) -> str:
     """Why this bwrap makes no sandbox; empty when it does."""
     options = layout.Options()
     reader, writer = linux.pipe()
-    info_reader, info_writer = linux.pipe()
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        options.add("--info-fd", str(info_writer))
         layout.add_isolation(options, seccomp.program())
         layout.add_programs(options)
         options.add("--proc", "/proc", "--dev", "/dev", "--size", "65536", "--tmpfs", "/run", "--remount-ro", "/")
         arguments = ["bwrap", "--args", str(options.packed()), "--", "/bin/sh", "-c", ":"]
         stage = Stage(PROBE_UID, {}) if os.geteuid() == 0 else None
-        pid = spawn(Launch(program, arguments, nothing, writer, writer, keep=[*options.fds, info_writer], stage=stage))
+        pid = spawn(Launch(program, arguments, nothing, writer, writer, keep=options.fds, stage=stage))
     except SpawnFailed as error:
         os.close(reader)
-        os.close(info_reader)
         return str(error)
     finally:
         options.close()
-        for fd in (writer, info_writer, nothing):
-            os.close(fd)
-    return _outcome(pid, reader, info_reader)
+        os.close(writer)
+        os.close(nothing)
+    return _outcome(pid, reader)
 
 
-def _outcome(pid: int, reader: int, info: int) -> str:
+def _outcome(pid: int, reader: int) -> str:
     process = os.pidfd_open(pid)
     try:
         if not select.select([process], [], [], _TRY_SECONDS)[0]:
             os.kill(pid, signal.SIGKILL)
         code = reap(pid)
-        reap(process_one(info) or pid)
         with os.fdopen(reader, "rb") as stream:
             text = stream.read(4096).decode("utf-8", "replace").strip()
     finally:
         os.close(process)
-        os.close(info)
+    reap_orphans()
     return "" if code == 0 else text or f"it ended with status {code}"
 
 

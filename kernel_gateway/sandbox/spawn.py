@@ -1,12 +1,11 @@
 """The step from our process to bwrap: between fork and exec the child enters its limits, mounts what it may see, and drops root.
 
-bwrap itself asks to end with the process that started it (``--die-with-parent``), once its own child can be told so. Asking earlier,
-here, would let that child be orphaned; until then the gate of `bubblewrap` keeps anything from running without us.
+bwrap itself asks to end with the process that started it (``--die-with-parent``). Until it has, the gate of `bubblewrap` keeps
+anything from running without us. Root's bwrap is process 1 of a pid namespace around it, so that nothing of it can stay behind at all.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
@@ -64,7 +63,7 @@ def spawn(launch: Launch) -> int:
     """The pid of a child that is bwrap now, with an empty environment. Call it on the main thread. Raises SpawnFailed."""
     reader, writer = linux.pipe()
     try:
-        pid = linux.fork()
+        pid = linux.fork() if launch.stage is None else linux.fork_apart()
     except OSError as error:
         os.close(writer)
         os.close(reader)
@@ -88,10 +87,24 @@ def reap(pid: int) -> int:
         return 0
 
 
-def process_one(info: int) -> int:
-    """The pid of the sandbox's process 1 from what bwrap wrote to its ``--info-fd``; 0 when it never made one."""
-    text = os.read(info, 4096)
-    return int(json.loads(text)["child-pid"]) if text else 0
+def reap_orphans() -> None:
+    """Reap the ended process 1 of each sandbox whose bwrap ended first; only a child subreaper gets any."""
+    for listing in Path("/proc/self/task").glob("*/children"):
+        for pid in map(int, listing.read_text().split()):
+            if _is_ended_process_one(pid):
+                reap(pid)
+
+
+def _is_ended_process_one(pid: int) -> bool:
+    try:
+        fields = dict(
+            line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
+        )
+    except OSError:
+        return False
+    return (
+        fields["Name"].strip() == "bwrap" and fields["State"].split()[0] == "Z" and fields["NSpid"].split()[1:] == ["1"]
+    )
 
 
 def _become(launch: Launch, errors: int) -> None:

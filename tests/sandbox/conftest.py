@@ -122,7 +122,14 @@ def session(make_session: Callable[..., Session]) -> Session:
 def children_named(name: str) -> list[int]:
     """Our children of that name, zombies too."""
     pids = [int(p) for task in Path("/proc/self/task").iterdir() for p in (task / "children").read_text().split()]
-    return [pid for pid in pids if name in Path(f"/proc/{pid}/comm").read_text()]
+    return [pid for pid in pids if name in _name_of(pid)]
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except OSError:
+        return ""
 
 
 @pytest.fixture(autouse=True)
