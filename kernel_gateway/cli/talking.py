@@ -122,7 +122,8 @@ class Chat:
         await self._safely(self._resume)
         while not self.left:
             try:
-                text = await self.prompts.prompt_async("\n> ")
+                print(flush=True)
+                text = await self.prompts.prompt_async("> ")
             except KeyboardInterrupt:
                 continue
             except EOFError:

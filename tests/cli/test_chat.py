@@ -20,6 +20,10 @@ from .conftest import COMMAND, Cli
 pytestmark = pytest.mark.usefixtures("image")
 
 
+# What prompt_toolkit writes when it begins to read a line.
+READY = "\x1b[?2004h"
+
+
 class Chat:
     """What a person types, and waits to see."""
 
@@ -27,7 +31,7 @@ class Chat:
         self.child = child
 
     def type(self, line: str) -> None:
-        self.sees("> ")
+        self.sees(READY)
         self.child.send(line + "\r")
 
     def sees(self, words: str) -> None:
@@ -51,6 +55,7 @@ def chat(cli: Cli, tmp_path: Path) -> Iterator[Callable[..., Chat]]:
                 "ANTHROPIC_BASE_URL": model.base_url,
                 "NO_PROXY": "*",
             }
+            environment |= {"PROMPT_TOOLKIT_NO_CPR": "1"}
             environment.pop("ANTHROPIC_API_KEY", None)
             child = pexpect.spawn(
                 sys.executable,
@@ -85,7 +90,7 @@ def test_a_conversation_with_a_cell_a_file_and_the_end(chat: Callable[..., Chat]
     talk.sees("There is no command /nonsense")
     talk.type("Thanks")
     talk.sees("Bye.")
-    talk.sees("> ")
+    talk.sees(READY)
     talk.child.sendeof()
     talk.sees("Notebook:")
     assert talk.ends() == 0
