@@ -55,6 +55,11 @@ class Channel:
         while not self._socket.closed and self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:  # pyright: ignore[reportOperatorIssue]
             self._on_frames(self._socket.recv_multipart(zmq.NOBLOCK))
 
+    def when_ended(self, on_end: Callable[[], None]) -> Channel:
+        """Calls ``on_end`` when the other side has closed and all that it sent has been received."""
+        monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        return Channel(monitor, lambda frames: on_end())
+
     def close(self) -> None:
         if not self._socket.closed:
             self._loop.remove_reader(self._fd)
@@ -140,13 +145,12 @@ class KernelSockets:
             socket.setsockopt(zmq.IDENTITY, identity)
             if kind == zmq.SUB:
                 socket.setsockopt(zmq.SUBSCRIBE, b"")
-                self._iopub_monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
             socket.connect(f"ipc://{folder}/k-{PORTS[name]}")
             return Channel(socket, on_frames)
 
         identity = secrets.token_hex(16).encode()
         self.iopub = connect("iopub", zmq.SUB, on_iopub)
-        self._monitor = Channel(self._iopub_monitor, lambda frames: self.iopub_ended.set())
+        self._monitor = self.iopub.when_ended(self.iopub_ended.set)
         self.shell = connect("shell", zmq.DEALER, on_shell)
         self.control = connect("control", zmq.DEALER, on_control)
         self.stdin = connect("stdin", zmq.DEALER, on_stdin)

@@ -70,8 +70,9 @@ async def acknowledged_until(front_end: asyncio.subprocess.Process, after: int, 
 
 async def rest_of(front_end: asyncio.subprocess.Process) -> list[int]:
     assert front_end.stdout is not None
-    lines = [line.split() for line in (await front_end.stdout.read()).splitlines()]
-    return [int(number) for number, exit_ in lines if exit_ == b"ok"]
+    # The last line may be half a line.
+    lines = [line.split() for line in (await front_end.stdout.read()).split(b"\n")[:-1]]
+    return [int(line[0]) for line in lines if len(line) == 2 and line[1] == b"ok"]
 
 
 def check_record(folder: SessionFolder, acknowledged: list[int]) -> None:
