@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -61,10 +62,8 @@ async def acknowledged_until(front_end: asyncio.subprocess.Process, after: int, 
                 numbers.append(int(number))
 
     await asyncio.wait_for(collect(after), 60)
-    try:
+    with contextlib.suppress(asyncio.TimeoutError):
         await asyncio.wait_for(collect(None), delay)
-    except asyncio.TimeoutError:
-        pass
     return numbers
 
 
@@ -117,15 +116,11 @@ async def test_kill_at_random_moments_loses_nothing_acknowledged(new_session: Ne
         if victim == "supervisor":
             os.kill(supervisor, signal.SIGKILL)
         elif victim == "kernel":
-            try:
+            with contextlib.suppress(StopIteration, FileNotFoundError, ProcessLookupError):
                 os.kill(kernel_pid(session.folder, supervisor), signal.SIGKILL)
-            except (StopIteration, FileNotFoundError, ProcessLookupError):
-                pass
             acknowledged += await acknowledged_until(front_end, 1, moments.uniform(0, 0.05))
-        try:
+        with contextlib.suppress(ProcessLookupError):
             front_end.kill()
-        except ProcessLookupError:
-            pass
         acknowledged += await rest_of(front_end)
         await front_end.wait()
         starts = [r["run"] for r in read(session.folder.journal).records if r["kind"] == "start"]
