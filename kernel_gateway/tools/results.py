@@ -19,7 +19,7 @@ LISTED_FILES = 50
 # What the model reads best of a bundle comes first; HTML and widgets only by their plain text.
 _TEXTS = ("text/markdown", "text/plain", "text/latex", "application/json")
 _PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/svg+xml")
-_LIBRARY_FRAME = re.compile(r"File .*/(site-packages|dist-packages|lib/python3[.\d]*)/")
+_LIBRARY_FRAME = re.compile(r"File .*(/(site-packages|dist-packages|lib/python3[.\d]*)/|\.(pyx|pxi):)")
 _LONGEST_TRACEBACK = 8_000
 _LONGEST_NOTICE = 4_000
 _EXITS: dict[ExitKind, str] = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from jupyter_client.manager import start_new_kernel
@@ -58,13 +60,21 @@ class PlainKernel:
 @contextmanager
 def plain_kernel(folder: Path, *cells: str) -> Iterator[PlainKernel]:
     """A kernel in ``folder`` in which ``cells`` have run."""
-    manager, client = start_new_kernel(kernel_name="python3", cwd=str(folder))
+    with TemporaryDirectory() as temporary:
+        environment = {**os.environ, "TMPDIR": temporary}
+        manager, client = start_new_kernel(kernel_name="python3", cwd=str(folder), env=environment)
+        with _ended(manager, client):
+            kernel = PlainKernel(manager, client)
+            for cell in cells:
+                ran = kernel.run(cell)
+                assert ran == Ran(), ran
+            yield kernel
+
+
+@contextmanager
+def _ended(manager: Any, client: Any) -> Iterator[None]:
     try:
-        kernel = PlainKernel(manager, client)
-        for cell in cells:
-            ran = kernel.run(cell)
-            assert ran == Ran(), ran
-        yield kernel
+        yield
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
