@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,8 +37,9 @@ class Stream:
 
     def end(self) -> None:
         """Write out the unfinished line; on a terminal it is ended, into a pipe nothing is added."""
+        is_open = self.cleaner.unfinished or not self.ends_line
         rest = self.cleaner.close()
-        newline = "\n" if self.live and (rest or not self.ends_line) else ""
+        newline = "\n" if self.live and is_open else ""
         self._emit(rest + newline, "")
 
     def fresh_line(self) -> None:
@@ -59,6 +61,61 @@ class Stream:
         if done:
             self.ends_line = done.endswith("\n")
         self.shown = pending
+
+
+@dataclass
+class Words:
+    """A model's words as they come; on a terminal broken between words, since terminals break inside them."""
+
+    file: TextIO
+    width: int | None
+    _column: int = 0
+    # Blanks and letters that are not yet written: only then is it known on which line.
+    _gap: str = ""
+    _word: str = ""
+
+    def write(self, text: str) -> None:
+        text = clean_text(text, colour=False)
+        if self.width is None:
+            self._column = 0 if text.endswith("\n") else 1
+            self.file.write(text)
+        else:
+            for piece in re.split(r"([ \n])", text):
+                self._put(piece, self.width)
+        self.file.flush()
+
+    def end(self) -> None:
+        """The next thing begins a line."""
+        self._flush_word(self.width or 0)
+        if self._column:
+            self.file.write("\n")
+        self._column, self._gap = 0, ""
+        self.file.flush()
+
+    def _put(self, piece: str, width: int) -> None:
+        if piece not in (" ", "\n"):
+            self._word += piece
+            return
+        self._flush_word(width)
+        if piece == "\n":
+            self.file.write("\n")
+            self._column, self._gap = 0, ""
+        else:
+            self._gap += " "
+
+    def _flush_word(self, width: int) -> None:
+        if not self._word:
+            return
+        if self._column and self._column + len(self._gap) + cell_len(self._word) > width:
+            self.file.write("\n")
+            self._column, self._gap = 0, ""
+        self.file.write(self._gap + self._word)
+        self._column += len(self._gap) + cell_len(self._word)
+        self._gap = self._word = ""
+
+
+def words_on(file: TextIO) -> Words:
+    return Words(file, Console(file=file).width if is_terminal(file) else None)
 
 
 def _stream(file: TextIO, *, colour: bool = True) -> Stream:

@@ -32,11 +32,11 @@ from ..supervisor.client import SessionClient
 from ..supervisor.main import make_engine
 from ..supervisor.runs import Output, RunResult
 from .cells import say_end
-from .display import Display, Stream
+from .display import Display, Words, words_on
 from .interrupts import interruptible
 from .say import has_colour, is_terminal, say
 from .sizes import shown_size
-from .terminal import LineCleaner, clean_text, escape_name
+from .terminal import clean_text, escape_name
 
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
 NO_KEY = """\
@@ -145,11 +145,10 @@ class Teller(Silent):
 
     folder: SessionFolder
     display: Display = field(default_factory=Display)
-    words: Stream = field(
-        default_factory=lambda: Stream(sys.stdout, is_terminal(sys.stdout), LineCleaner(colour=False))
-    )
+    words: Words = field(default_factory=lambda: words_on(sys.stdout))
     _is_talking: bool = False
     _tool: str = ""
+    _has_output: bool = False
 
     def text(self, delta: str) -> None:
         if not self._is_talking:
@@ -166,12 +165,15 @@ class Teller(Silent):
 
     def tool_start(self, tool: str, cell: str, source: str) -> None:
         self._end_words()
-        self._tool = tool
+        self._tool, self._has_output = tool, False
         self.display.begin(cell)
         if source:
             _show_code(tool, source)
 
     def outputs(self, outputs: list[Output]) -> None:
+        if not self._has_output and is_terminal(sys.stdout):
+            print()
+        self._has_output = True
         self.display.outputs(outputs)
 
     def tool_end(self, result: RunResult) -> None:
@@ -193,7 +195,6 @@ class Teller(Silent):
 
     def _end_words(self) -> None:
         if self._is_talking:
-            self.words.fresh_line()
             self.words.end()
             self._is_talking = False
 

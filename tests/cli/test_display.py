@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from kernel_gateway.cli.display import Display, Stream
+from kernel_gateway.cli.display import Display, Stream, Words
 from kernel_gateway.cli.pictures import MAX_INLINE_PIXELS, inline, picture_of
 from kernel_gateway.cli.terminal import LineCleaner
 
@@ -125,3 +125,20 @@ def test_bombs_and_what_is_no_png_are_not_drawn(content: bytes) -> None:
 def test_a_picture_that_cannot_be_decoded_is_empty() -> None:
     assert picture_of({"image/png": "x"}) == b""
     assert picture_of({"text/plain": "x"}) is None
+
+
+def test_words_are_broken_between_words_on_a_terminal() -> None:
+    screen = io.StringIO()
+    words = Words(screen, 10)
+    for delta in ("one tw", "o three four", " five\n\nsix"):
+        words.write(delta)
+    words.end()
+    assert screen.getvalue() == "one two\nthree four\nfive\n\nsix\n"
+
+
+def test_words_into_a_pipe_are_as_they_came() -> None:
+    screen = io.StringIO()
+    words = Words(screen, None)
+    words.write("a long line without any break\x1b[31m")
+    words.end()
+    assert screen.getvalue() == "a long line without any break\n"
