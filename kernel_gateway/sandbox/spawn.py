@@ -88,23 +88,27 @@ def reap(pid: int) -> int:
 
 
 def reap_orphans() -> None:
-    """Reap the ended process 1 of each sandbox whose bwrap ended first; only a child subreaper gets any."""
+    """End and reap process 1 of each sandbox of an ordinary user whose bwrap ended first; only a child subreaper gets any.
+
+    Root has none: its bwrap ends after all that it started.
+    """
+    if os.geteuid() == 0:
+        return
     for listing in Path("/proc/self/task").glob("*/children"):
         for pid in map(int, listing.read_text().split()):
-            if _is_ended_process_one(pid):
+            if _is_process_one(pid):
+                os.kill(pid, signal.SIGKILL)
                 reap(pid)
 
 
-def _is_ended_process_one(pid: int) -> bool:
+def _is_process_one(child: int) -> bool:
+    """Whether this child of ours is a bwrap in a pid namespace below ours, which is never the one that we started ourselves."""
     try:
-        fields = dict(
-            line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
-        )
+        text = Path(f"/proc/{child}/status").read_text()
     except OSError:
         return False
-    return (
-        fields["Name"].strip() == "bwrap" and fields["State"].split()[0] == "Z" and fields["NSpid"].split()[1:] == ["1"]
-    )
+    fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    return fields["Name"].strip() == "bwrap" and len(fields["NSpid"].split()) > 1 and fields["NSpid"].split()[-1] == "1"
 
 
 def _become(launch: Launch, errors: int) -> None:

@@ -20,7 +20,7 @@ from .conftest import IS_ROOT, PYTHON, Session, needs_root
 
 async def line_of(sandbox: Any, word: str) -> None:
     """Return when the log holds ``word``; the engine tells nobody that there is more of it."""
-    while word not in sandbox.log_tail():  # noqa: ASYNC110
+    while word not in sandbox.log_tail():
         await asyncio.sleep(0.005)
 
 
