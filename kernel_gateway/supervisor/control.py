@@ -12,9 +12,9 @@ import orjson
 from .. import __version__
 from ..errors import BadRequest, GatewayError
 from ..journal import externalize
+from ..notebook.setup import needs
 from .execution import Execution
 from .run import cell_id, from_request
-from .run import needs as needs_of
 from .runs import Output, RunRequest
 
 RECORDABLE = frozenset({"prompt", "words", "request", "message", "turn", "input", "files", "notice"})
@@ -167,7 +167,7 @@ def _run_request(request: dict[str, Any]) -> RunRequest:
         turn=request.get("turn"),
         tool_use_id=request.get("tool_use_id"),
         timeout=None if request.get("timeout") is None else float(request["timeout"]),
-        needs=tuple(dict.fromkeys([*(request.get("needs") or ()), *needs_of(source)])),
+        needs=tuple(dict.fromkeys([*(request.get("needs") or ()), *needs(source)])),
         tags=tuple(request.get("tags") or ()),
     )
 

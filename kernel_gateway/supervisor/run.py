@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..journal import Record
+from ..notebook.setup import needs
 from .messages import Message, compose, pack
 from .recorder import RunRecord
-from .runs import ExitKind, Language, Output, RunRequest
+from .runs import ExitKind, Output, RunRequest
 
 # Evaluated after each successful cell, so that a death can be told with the names it took.
 NAMES_KEY = "_cell_gateway_names"
@@ -126,14 +127,6 @@ def _names(value: Any) -> list[str] | None:
         return sorted({n for n in text.split(" ") if n.isidentifier()})
     except (TypeError, KeyError, ValueError, SyntaxError, AttributeError, RecursionError, MemoryError):
         return None
-
-
-def needs(source: str) -> tuple[Language, ...]:
-    """The languages whose setup cell a source needs: told by its cell magic."""
-    first = source.lstrip().split("\n", 1)[0]
-    if re.match(r"%%(bash|sh)\b", first) or re.match(r"%bash_\w+", first):
-        return ("bash",)
-    return ("node",) if re.match(r"%%(node|javascript|js)\b", first) else ()
 
 
 def _tool(source: str) -> str:
