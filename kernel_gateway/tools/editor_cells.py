@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import re
-
-from .literal import is_changed, literal
+from .literal import literal
 
 VIEW_CHARACTERS = 30_000
-# What ``%%writefile`` takes as a name without quoting, expanding or reading it as an option.
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@-]*")
-# Text that a notebook's cell does not keep: other line ends, control characters, and what looks like a pasted prompt at the beginning.
-_NOT_AS_IT_IS = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff]|\A\s*(\.\.\.|(\[\w+\] ?)?In )"
-)
 
 _CREATE = """\
 def _create(path, text):
-    from builtins import print
+    from builtins import len, print
     from pathlib import Path
 
-    file = Path(path)
-    print("Overwriting" if file.exists() else "Writing", path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(text.encode("utf-8", "surrogatepass"))
+    data = text.encode("utf-8", "surrogatepass")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_bytes(data)
+    print(f"Wrote {path}: {len(data):,} bytes.")
 """
 
 _REPLACE = """\
@@ -95,11 +87,7 @@ def _view(path):
 
 
 def create_cell(path: str, text: str) -> str:
-    """``%%writefile`` where that writes exactly ``text``; it needs one line break at the end, and makes no folders."""
-    ends_with_one_line_break = text.endswith("\n") and not text.endswith("\n\n") and text != "\n"
-    is_kept = not _NOT_AS_IT_IS.search(text) and not is_changed(text)
-    if ends_with_one_line_break and is_kept and _PLAIN_NAME.fullmatch(path):
-        return f"%%writefile {path}\n{text[:-1]}"
+    """Makes folders as well. No ``%%writefile``: what that prints depends on whether the file is there, so on a re-run it differs."""
     return _calling(_CREATE, literal(path), literal(text))
 
 

@@ -99,17 +99,15 @@ def test_insert_makes_lines_of_their_own(
     assert got == "\n".join(expected)
 
 
-def test_a_plain_text_is_a_writefile_cell():
-    assert (
-        source("create", "/workspace/report.md", file_text="# Title\n\nText\n")
-        == "%%writefile report.md\n# Title\n\nText"
-    )
+def test_create_shows_the_text_as_it_is():
+    cell = source("create", "/workspace/report.md", file_text="# Title\n\nText\n")
+    assert '_create(\'report.md\', """# Title\n\nText\n""")' in cell
 
 
-def test_create_says_what_it_did_and_makes_folders(run: Callable[[str], str]):
+def test_create_makes_folders_and_says_the_same_when_the_file_is_there_already(run: Callable[[str], str]):
     cell = source("create", "new/folder/x.py", file_text="a = 1\n")
-    assert run(cell) == "Writing new/folder/x.py\n"
-    assert run(cell) == "Overwriting new/folder/x.py\n"
+    assert run(cell) == "Wrote new/folder/x.py: 6 bytes.\n"
+    assert run(cell) == "Wrote new/folder/x.py: 6 bytes.\n"
 
 
 def test_an_edit_shows_the_lines_around(run: Callable[[str], str], place: Path):
