@@ -1,0 +1,49 @@
+"""The memory of an idle session: its kernel, and what we add."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import add
+
+from ..bench import Bench
+from ..measuring import Row, Sample, Way
+from ..processes import Memory, descendants, memory
+
+BARE = "bare kernel"
+
+
+async def row(bench: Bench) -> Row:
+    kernels = await bench.peer("kernels", "nbclient")
+    client = await bench.session()
+    supervisor = int((await client.hello())["pid"])
+    bare = int((await kernels.ask("keep", name="memory"))["pid"])
+    await kernels.ask("passes", name="memory", count=1)
+
+    async def of_supervisor() -> Sample:
+        return _sample(memory(supervisor))
+
+    async def of_bwrap() -> Sample:
+        return _sample(_total(supervisor, bwrap=True))
+
+    async def of_kernel() -> Sample:
+        return _sample(_total(supervisor, bwrap=False))
+
+    async def of_bare() -> Sample:
+        return _sample(memory(bare))
+
+    ways = [
+        Way("ours: supervisor", of_supervisor),
+        Way("ours: bwrap and process 1", of_bwrap),
+        Way("ours: kernel", of_kernel),
+        Way(BARE, of_bare),
+    ]
+    return Row("memory", "Memory of an idle session, private to each process", "MB", BARE, ways, share=0.4)
+
+
+def _total(supervisor: int, *, bwrap: bool) -> Memory:
+    found = [memory(pid) for pid, name in descendants(supervisor).items() if (name == "bwrap") is bwrap]
+    return reduce(add, found, Memory(0.0, 0.0))
+
+
+def _sample(used: Memory) -> Sample:
+    return Sample([used.private], f"PSS {used.pss:.1f} MB")
