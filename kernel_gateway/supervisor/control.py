@@ -88,7 +88,7 @@ class ControlServer:
     async def _hello(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
         execution = self._execution
         if request.get("kernel"):
-            await execution.ensure_kernel()
+            await execution.generations.ensure()
         state = "dead" if execution.kernel is None else "busy" if execution.running else "idle"
         running = execution.running.request.run if execution.running else None
         return {
@@ -96,10 +96,10 @@ class ControlServer:
             "version": __version__,
             "session": execution.folder.id,
             "path": str(execution.folder.path),
-            "generation": execution.generation,
+            "generation": execution.generations.number,
             "state": state,
             "running": running,
-            "names": execution.names,
+            "names": execution.generations.names,
         }
 
     async def _claim(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
@@ -134,7 +134,7 @@ class ControlServer:
         journal = self._execution.journal
         record = journal.append(kind, **externalize(fields, journal.blobs))
         journal.sync()
-        self._execution.changed.set()
+        self._execution.router.changed.set()
         return {"seq": record["seq"]}
 
     async def _notebook(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class ControlServer:
         sandbox = dict(await kernel.sandbox.stats()) if kernel else {}
         return {
             "sandbox": sandbox,
-            "dropped": execution.dropped,
+            "dropped": execution.router.dropped,
             "rejected": kernel.rejected if kernel else 0,
             "damaged_lines": execution.journal.damaged,
         }

@@ -22,6 +22,7 @@ from ..session.folder import SessionFolder, runtime_folder
 from .channels import ClientSockets
 from .control import ControlServer
 from .execution import Execution
+from .generations import Place
 from .messages import BadMessage, Message, Signer, compose, pack
 from .run import from_client
 
@@ -56,7 +57,8 @@ class Supervisor:
         self._signer = Signer(self.sockets.key)
         # Messages that were not of the protocol or not signed with our key.
         self.rejected = 0
-        self.execution = Execution(folder, self.journal, engine, image, self.runtime, self._context, self)
+        place = Place(folder, folder.read(), engine, image, self.runtime, self._context)
+        self.execution = Execution(place, self.journal, self)
         self._building = asyncio.Lock()
 
     async def run(self, ready: int) -> None:
@@ -86,7 +88,7 @@ class Supervisor:
     async def build_notebook(self) -> str | None:
         """In a child, so that the loop never waits for a big notebook. Returns what it had to say, if anything."""
         async with self._building:
-            self.execution.changed.clear()
+            self.execution.router.changed.clear()
             child = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -100,21 +102,21 @@ class Supervisor:
 
     async def _keep_notebook(self) -> None:
         while True:
-            await self.execution.changed.wait()
-            while self.execution.changed.is_set():
-                self.execution.changed.clear()
+            await self.execution.router.changed.wait()
+            while self.execution.router.changed.is_set():
+                self.execution.router.changed.clear()
                 await asyncio.sleep(NOTEBOOK_SECONDS)
             if self.execution.running is None:
                 await self.build_notebook()
 
     def _end_unclaimed(self) -> None:
-        if self.execution.values.get("generic"):
+        if self.execution.place.values.get("generic"):
             self.stopping.set()
 
     async def _warm_up(self) -> None:
         """The kernel starts before anyone asks for it; a failure is told to whoever asks."""
         try:
-            await self.execution.ensure_kernel()
+            await self.execution.generations.ensure()
         except GatewayError as error:
             print(f"kernel: {error}", file=sys.stderr, flush=True)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DiskFull
-from ..journal import Journal, Record, externalize
+from ..journal import Journal, externalize
 from ..session.policy import Policy
 from .runs import Output, RunRequest
 
@@ -265,9 +265,3 @@ def _size(value: Any) -> int:
         else:
             total += 8
     return total
-
-
-def open_runs(records: list[Record]) -> list[Record]:
-    """The ``start`` records without an ``end``: what was running when the recorder died."""
-    ended = {r["run"] for r in records if r["kind"] == "end"}
-    return [r for r in records if r["kind"] == "start" and r["run"] not in ended]
