@@ -22,6 +22,11 @@ def chat(
     out: Out = None,
 ) -> None:
     """Talk with the model: Enter sends, Alt-Enter begins a line, Ctrl-C interrupts, Ctrl-D leaves, /help shows the rest."""
+    from .keys import require_key
+    from .say import require_terminal
+
+    require_terminal()
+    require_key()
     from ..config import load_settings
     from .asking import Question
     from .opening import Opening

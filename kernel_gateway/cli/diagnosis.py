@@ -14,10 +14,10 @@ from ..config import Settings, load_settings
 from ..errors import GatewayError, NotFound
 from ..image.store import ImageStore
 from ..sandbox.doctor import Finding, probe
+from .keys import found_keys
 from .say import has_colour, say_data
 from .sizes import shown_size
 from .terminal import clean_text
-from .turns import KEYS
 
 LOW_SPACE = 6 * 1024**3
 _LINGER = "loginctl enable-linger"
@@ -93,8 +93,7 @@ def _image(settings: Settings) -> Finding:
 
 
 def _key(settings: Settings) -> Finding:
-    found = [name for name in KEYS if os.environ.get(name)]
-    if found:
+    if found := found_keys():
         return Finding("model", True, f"{settings['model']}, by {' and '.join(found)}")
     return Finding("model", None, "No key: ask and chat need one; run and demo do not.", "export ANTHROPIC_API_KEY=…")
 

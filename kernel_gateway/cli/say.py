@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from ..errors import GatewayError
+from ..errors import BadRequest, GatewayError
 from .terminal import clean_text
 
 # Shorter waits show nothing.
@@ -28,6 +28,12 @@ def is_terminal(stream: TextIO) -> bool:
 
 def has_colour(stream: TextIO) -> bool:
     return is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def require_terminal() -> None:
+    """Raises BadRequest: a conversation needs someone who types."""
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
+        raise BadRequest("chat needs a terminal.", "In a script use: cell-gateway ask PROMPT --session S")
 
 
 def console(stream: TextIO) -> Console:

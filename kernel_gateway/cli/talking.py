@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from .asking import Question
 from .export import export
 from .interrupts import Left
 from .opening import Opening, opened, put_files, say_pictures, say_where
-from .say import is_terminal, say, say_error
+from .say import say, say_error
 from .sizes import shown_size
 from .terminal import escape_name
 from .turns import (
@@ -54,8 +53,6 @@ FILES_SHOWN = 50
 
 
 async def talk_on(settings: Settings, opening: Opening, question: Question) -> int:
-    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
-        raise BadRequest("chat needs a terminal.", "In a script use: cell-gateway ask PROMPT --session S")
     check_out(question.out)
     model = connect_model(settings, session_of(settings, opening.session), question.max_cost)
     try:

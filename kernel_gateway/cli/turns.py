@@ -34,16 +34,11 @@ from ..supervisor.runs import Output, RunResult
 from .cells import say_end
 from .display import Display, Words, words_on
 from .interrupts import interruptible
+from .keys import require_key, stand_in_key
 from .say import has_colour, is_terminal, say
 from .sizes import shown_size
 from .terminal import clean_text, escape_name
 
-KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
-NO_KEY = """\
-There are three ways on:
-  export ANTHROPIC_API_KEY=…               a key of your own
-  export ANTHROPIC_BASE_URL=http://…       a server that speaks the Messages API: llama.cpp, vLLM, Ollama, LiteLLM
-  cell-gateway demo                        no key at all: a scripted model, everything else real"""
 WHAT_LEAVES = """\
 What leaves this machine: your prompts, and of each cell the code's output, its pictures and the names of files go to the model's
 service ({where}). Files themselves stay here, except what code prints of them. This is said once."""
@@ -52,14 +47,11 @@ _LEXERS = {"%%bash": "bash", "%%node": "javascript"}
 
 def connect_model(settings: Settings, folder: SessionFolder | None, max_cost: float | None) -> Model:
     """The model of the flag, else the session's own, else the settings'. Raises BadRequest before anything is made or spent."""
-    if not any(os.environ.get(name) for name in KEYS):
-        raise BadRequest("There is no key for the model.", NO_KEY)
+    require_key()
     name = settings["model"]
     if folder is not None and not settings.values["model"].source.startswith("--"):
         name = folder.read().get("model") or name
-    # A server of one's own asks for no key; the SDK does.
-    key = None if any(os.environ.get(k) for k in KEYS[:2]) else "none"
-    model = Model.connect(name, api_key=key, prices=settings.prices)
+    model = Model.connect(name, api_key=stand_in_key(), prices=settings.prices)
     if max_cost is not None:
         require_price(model.name, model.price)
     return model

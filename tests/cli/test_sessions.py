@@ -6,10 +6,16 @@ from pathlib import Path
 import pytest
 
 from kernel_gateway.cli.sizes import shown_age, shown_size
+from kernel_gateway.session.folder import SessionStore
 
 from .conftest import Cli
 
 pytestmark = pytest.mark.usefixtures("image")
+
+
+def stopped(data: Path, name: str) -> None:
+    """A session that never ran."""
+    SessionStore(data).new({"policy": {}, "uid": None, "mounts": []}, name)
 
 
 def states(cli: Cli) -> dict[str, str]:
@@ -59,20 +65,19 @@ def test_delete_removes_everything_however_deep(cli: Cli, data: Path) -> None:
     assert list((data / "sessions").iterdir()) == []
 
 
-def test_delete_asks_first_where_nobody_can_answer_it_refuses(cli: Cli) -> None:
-    cli("run", "-", "--name", "amber", stdin="1")
+def test_delete_asks_first_where_nobody_can_answer_it_refuses(cli: Cli, data: Path) -> None:
+    stopped(data, "amber")
     done = cli("sessions", "delete", "amber")
     assert (done.code, "--yes" in done.err) == (2, True)
-    assert states(cli) == {"amber": "idle"}
+    assert states(cli) == {"amber": "stopped"}
 
 
 def test_delete_older_than_spares_what_was_used_since_and_what_runs(cli: Cli, data: Path) -> None:
-    for name in ("old", "new", "running"):
-        cli("run", "-", "--name", name, stdin="1")
+    cli("run", "-", "--name", "running", stdin="1")
+    os.utime(data / "sessions" / "running" / ".session" / "journal.jsonl", (0, 0))
     for name in ("old", "new"):
-        cli("sessions", "stop", name)
-    for name in ("old", "running"):
-        os.utime(data / "sessions" / name / ".session" / "journal.jsonl", (0, 0))
+        stopped(data, name)
+    os.utime(data / "sessions" / "old", (0, 0))
     assert cli("sessions", "delete", "--older-than", "30d", "--yes").code == 0
     assert set(states(cli)) == {"new", "running"}
 
@@ -92,9 +97,9 @@ def test_an_empty_list_says_how_to_begin(cli: Cli) -> None:
     assert "cell-gateway demo" in cli("sessions", "list").out
 
 
-def test_a_name_that_fits_several_is_refused(cli: Cli) -> None:
+def test_a_name_that_fits_several_is_refused(cli: Cli, data: Path) -> None:
     for name in ("amber-1", "amber-2"):
-        cli("run", "-", "--name", name, stdin="1")
+        stopped(data, name)
     done = cli("sessions", "show", "amber")
     assert (done.code, "several" in done.err) == (2, True)
 
