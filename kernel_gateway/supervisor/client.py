@@ -168,9 +168,14 @@ async def _connect_running(folder: SessionFolder) -> SessionClient | None:
     except (FileNotFoundError, ConnectionError):
         return None
     client = SessionClient(folder, reader, writer)
-    # Whoever renamed the folder may have died before the supervisor was told.
-    if (await client.hello())["path"] != str(folder.path):
-        await client.claim()
+    try:
+        # Whoever renamed the folder may have died before the supervisor was told.
+        if (await client.hello())["path"] != str(folder.path):
+            await client.claim()
+    except SupervisorUnavailable:
+        # It was just ending: the connection lay in the backlog of a dead socket.
+        await client.close()
+        return None
     return client
 
 

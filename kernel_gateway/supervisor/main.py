@@ -31,6 +31,7 @@ ENGINES = {"bubblewrap": BubblewrapEngine}
 NOTEBOOK_SECONDS = 1.0
 # A ready sandbox that nobody claims ends itself.
 UNCLAIMED_SECONDS = 3600.0
+LOCK_SECONDS = 20
 
 
 def make_engine(name: str) -> Engine:
@@ -189,13 +190,19 @@ class Supervisor:
 
 
 def _lock(folder: SessionFolder) -> int:
-    """Held for life. Raises SessionBusy when another supervisor has it."""
+    """Held for life. Waits for a supervisor that is just ending. Raises SessionBusy when another one stays."""
+
+    def give_up(signum: int, frame: object) -> None:
+        raise SessionBusy(f"The session {folder.id} is held by another supervisor.")
+
     fd = os.open(folder.internals / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(LOCK_SECONDS)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise SessionBusy(f"The session {folder.id} is held by another supervisor.") from None
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
     return fd
 
 
