@@ -100,8 +100,6 @@ class _Plan:
 
 async def _start(plan: _Plan, stdin: int | None, stdout: int | None) -> BubblewrapSandbox:
     """Every descriptor opened here is either the sandbox's or closed when this returns."""
-    # bwrap's own process 1 is an orphan for a moment when the command ends; without us only the machine's init could reap it.
-    linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     options = layout.Options()
     log_reader, log_writer = linux.pipe()
     log = _Log(log_reader)

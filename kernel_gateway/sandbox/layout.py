@@ -134,13 +134,12 @@ def add_etc(options: Options) -> None:
 
 
 def _add_proc(options: Options) -> None:
-    """A process that is root on the machine may write /proc/sys without any capability; nobody needs to write it here."""
+    """Process 1 is covered because it is bwrap: its ``exe`` leads to the program on the machine, past all read-only mounts, and an
+    ordinary user owns that file. /proc/sys is, because a process that is root on the machine needs no capability to write it.
+    """
     options.add("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys")
-    for name in _PROC_FOLDERS:
-        if Path("/proc", name).is_dir():
-            options.add(
-                "--perms", "0555", "--size", "4096", "--tmpfs", f"/proc/{name}", "--remount-ro", f"/proc/{name}"
-            )
+    for name in ("1", *(name for name in _PROC_FOLDERS if Path("/proc", name).is_dir())):
+        options.add("--perms", "0555", "--size", "4096", "--tmpfs", f"/proc/{name}", "--remount-ro", f"/proc/{name}")
     for name in _PROC_FILES:
         if Path("/proc", name).exists():
             # A device that is bound without device rights can be opened by nobody.

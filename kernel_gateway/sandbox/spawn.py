@@ -63,7 +63,12 @@ def spawn(launch: Launch) -> int:
     """The pid of a child that is bwrap now, with an empty environment. Call it on the main thread. Raises SpawnFailed."""
     reader, writer = linux.pipe()
     try:
-        pid = linux.fork() if launch.stage is None else linux.fork_apart()
+        if launch.stage is None:
+            # bwrap's process 1 is an orphan when the command ends first; a container may have no init that reaps it.
+            linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+            pid = linux.fork()
+        else:
+            pid = linux.fork_apart()
     except OSError as error:
         os.close(writer)
         os.close(reader)

@@ -20,8 +20,13 @@ from .test_bubblewrap import line_of
 FILES = [
     ("result = open('/proc/1/root/etc/shadow').read()", "ENOENT"),
     ("result = open('/proc/self/root/../../../../etc/shadow').read()", "ENOENT"),
-    ("result = os.listdir('/proc/1/cwd')", "EACCES|^\\["),
-    ("result = open('/proc/1/environ', 'rb').read().decode()", "^$"),
+    ("result = os.listdir('/proc/1')", re.escape("[]")),
+    ("result = os.listdir('/proc/1/task')", "ENOENT"),
+    ("result = open('/proc/1/environ', 'rb').read().decode()", "ENOENT"),
+    ("result = open('/proc/1/mem', 'r+b')", "ENOENT"),
+    ("os.chmod('/proc/1/exe', 0o4777)", "ENOENT"),
+    ("os.chmod('/proc/self/exe', 0o4777)", "EROFS"),
+    ("os.chmod('/proc/self/fd/0', 0o666)", "EPERM|EROFS"),
     ("result = open('/etc/x', 'w')", "EROFS"),
     ("result = open('/x', 'w')", "EROFS"),
     ("result = open('/usr/x', 'w')", "EROFS"),
@@ -129,45 +134,10 @@ async def test_the_starters_environment_is_nowhere_in_proc(session: Session, mon
     assert found == []
 
 
-async def test_the_memory_of_process_one_holds_no_secret_of_the_starter(
-    session: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KG_CANARY", "canary-5f1d")
-    found = await session.value(
-        "import re\n"
-        "needle, result = b'canary' + b'-5f1d', 'nothing'\n"
-        "try:\n"
-        "    memory = open('/proc/1/mem', 'rb', 0)\n"
-        "    for line in open('/proc/1/maps'):\n"
-        "        start, end = (int(x, 16) for x in line.split()[0].split('-'))\n"
-        "        try:\n"
-        "            memory.seek(start)\n"
-        "            if needle in memory.read(end - start):\n"
-        "                result = line\n"
-        "        except (OSError, OverflowError):\n"
-        "            pass\n"
-        "except PermissionError:\n"
-        "    pass"
-    )
-    assert found == "nothing"
-
-
-async def test_the_command_line_of_process_one_shows_no_path_of_the_session(session: Session) -> None:
-    line = await session.value("result = open('/proc/1/cmdline').read()")
-    assert str(session.folder) not in line
-    assert line.startswith("bwrap\0--args")
-
-
-async def test_links_of_process_one_lead_to_no_file_of_the_machine(session: Session) -> None:
-    found = await session.value(
-        "result = {}\n"
-        "for name in os.listdir('/proc/1/fd'):\n"
-        "    try:\n"
-        "        result[name] = os.readlink('/proc/1/fd/' + name)\n"
-        "    except OSError:\n"
-        "        pass"
-    )
-    assert all(re.match(r"pipe:|socket:|anon_inode|/dev/null", target) for target in found.values()), found
+async def test_processes_can_still_be_listed(session: Session) -> None:
+    end, log = await session.run("/bin/ps", "-e", "-o", "pid,comm")
+    assert end.status == 0, log
+    assert log.split()[:2] == ["PID", "COMMAND"]
 
 
 async def test_killing_everything_ends_only_this_sandbox(session: Session) -> None:

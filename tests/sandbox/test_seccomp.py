@@ -156,9 +156,14 @@ async def test_threads_processes_and_their_queues_work(session: Session) -> None
     assert await session.value(code) == [[1, 2], "x\n"]
 
 
-async def test_process_one_has_the_same_filter(session: Session) -> None:
-    _, log = await session.run("/bin/grep", "Seccomp:", "/proc/1/status")
-    assert log.split() == ["Seccomp:", "2"]
+async def test_process_one_has_the_same_filter_and_no_privilege(session: Session) -> None:
+    sandbox = await session.start("/bin/sleep", "1000")
+    status = Path(f"/proc/{sandbox._processes.init}/status").read_text()
+    await sandbox.stop()
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    assert {fields[name].strip() for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert (fields["Seccomp"].strip(), fields["NoNewPrivs"].strip()) == ("2", "1")
+    assert set(fields["Uid"].split()) == {str(session.host_uid)}
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
