@@ -80,6 +80,8 @@ async def _ask(settings: Settings, client: SessionClient, model: Model, question
     talk = await Talk.begin(settings, client, model, teller, question.budget)
     try:
         await talk.resume()
+        if isinstance(teller, Teller):
+            teller.finish()
         result = await talk.ask(question.prompt, attachments)
     finally:
         if isinstance(teller, Teller):

@@ -15,7 +15,7 @@ from ..supervisor.runs import Output
 from .pictures import inline, picture_of
 from .say import has_colour, is_terminal
 from .sizes import shown_size
-from .terminal import LineCleaner, clean_text
+from .terminal import RESET, LineCleaner, clean_text
 
 _ERASE_LINE = "\r\x1b[K"
 
@@ -58,8 +58,8 @@ class Stream:
         erase = _ERASE_LINE if self.shown else ""
         self.file.write(erase + done + pending)
         self.file.flush()
-        if done:
-            self.ends_line = done.endswith("\n")
+        if visible := done.removesuffix(RESET):
+            self.ends_line = visible.endswith("\n")
         self.shown = pending
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,9 +40,10 @@ from .say import has_colour, is_terminal, say
 from .sizes import shown_size
 from .terminal import clean_text, escape_name
 
-WHAT_LEAVES = """\
-What leaves this machine: your prompts, and of each cell the code's output, its pictures and the names of files go to the model's
-service ({where}). Files themselves stay here, except what code prints of them. This is said once."""
+WHAT_LEAVES = (
+    "What leaves this machine: your prompts, and of each cell its code, the text and pictures that it shows and the names of its files "
+    "go to the model's service ({where}). Files themselves stay here, except what code prints of them. This is said once."
+)
 _LEXERS = {"%%bash": "bash", "%%node": "javascript"}
 
 
@@ -63,7 +65,7 @@ def say_what_leaves(settings: Settings) -> None:
     if told.exists():
         return
     where = os.environ.get("ANTHROPIC_BASE_URL") or "Anthropic"
-    say(WHAT_LEAVES.format(where=where) + "\n")
+    say(textwrap.fill(WHAT_LEAVES.format(where=where), Console(stderr=True).width) + "\n")
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o711)
     told.touch()
 
@@ -169,6 +171,9 @@ class Teller(Silent):
         self.display.outputs(outputs)
 
     def tool_end(self, result: RunResult) -> None:
+        if result.outputs and not self._has_output:
+            # It ran before this front end was there.
+            self.outputs(result.outputs)
         self.display.end()
         if self._tool == "present_files":
             for file in result.files:

@@ -72,6 +72,14 @@ def test_a_colour_that_stays_open_ends_with_the_cell() -> None:
     assert screen.out.getvalue().endswith("\x1b[31mred\x1b[0m\n")
 
 
+def test_a_colour_that_stays_open_after_its_line_adds_no_line() -> None:
+    screen = Screen(live=True)
+    screen.stream("\x1b[31mred\n\x1b[39m")
+    screen.show(text_plain="42")
+    screen.display.end()
+    assert screen.out.getvalue().replace("\x1b[0m", "") == "\x1b[31mred\n42\n"
+
+
 def test_a_display_that_is_updated_is_shown_as_it_ended() -> None:
     screen = Screen(live=False)
     for text in ("1/3", "2/3", "3/3"):
