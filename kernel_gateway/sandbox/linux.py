@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import fcntl
 import os
+import sys
 import warnings
 
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
@@ -17,10 +18,12 @@ PR_SET_CHILD_SUBREAPER = 36
 FIRST_FREE_FD = 10
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
-_libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
-_libc.unshare.argtypes = (ctypes.c_int,)
-_libc.setns.argtypes = (ctypes.c_int, ctypes.c_int)
+# Elsewhere the module can be imported, so that the doctor can say what is missing.
+if sys.platform.startswith("linux"):
+    _libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
+    _libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
+    _libc.unshare.argtypes = (ctypes.c_int,)
+    _libc.setns.argtypes = (ctypes.c_int, ctypes.c_int)
 
 
 def unshare(flags: int) -> None:

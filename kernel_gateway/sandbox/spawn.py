@@ -72,7 +72,7 @@ def spawn(launch: Launch) -> int:
     except OSError as error:
         os.close(writer)
         os.close(reader)
-        raise SpawnFailed(f"fork: {error.strerror}") from error
+        raise SpawnFailed(f"{error.filename or 'fork'}: {error.strerror}") from error
     if pid == 0:
         _become(launch, writer)
     os.close(writer)
