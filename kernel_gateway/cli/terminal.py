@@ -110,7 +110,9 @@ class LineCleaner:
         return bool(self._cells)
 
     def pending(self) -> str:
-        """The unfinished line, its colours closed."""
+        """The unfinished line, its colours closed; empty when there is none."""
+        if not self._cells:
+            return ""
         shown, text = self._shown_style, self._render()
         text += RESET if self._shown_style else ""
         self._shown_style = shown

@@ -77,7 +77,7 @@ def test_a_colour_that_stays_open_after_its_line_adds_no_line() -> None:
     screen.stream("\x1b[31mred\n\x1b[39m")
     screen.show(text_plain="42")
     screen.display.end()
-    assert screen.out.getvalue().replace("\x1b[0m", "") == "\x1b[31mred\n42\n"
+    assert screen.out.getvalue().replace("\x1b[0m", "") == "\x1b[31mred\n\x1b[31m\x1b[39m42\n"
 
 
 def test_a_display_that_is_updated_is_shown_as_it_ended() -> None:
