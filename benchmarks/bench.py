@@ -33,6 +33,7 @@ class Bench:
     def __init__(self, image: Image, folder: Path, stack: AsyncExitStack, say: Say) -> None:
         self.image, self.folder = image, folder
         self.data = folder / "data"
+        self.data.mkdir(mode=0o711)
         self.pool = Pool(self.data)
         self.versions: dict[str, str] = {}
         self._stack, self._say = stack, say
