@@ -102,10 +102,7 @@ def _survival() -> Finding:
     """P2: kernels outlive front ends, unless the machine ends everything that a login or a container started."""
     if _in_container():
         return Finding(
-            "long life",
-            None,
-            "Sessions live as long as this container.",
-            "Keep it running, or give it an init: docker run --init",
+            "long life", None, "Sessions run as long as this container; what they recorded stays in the data folder."
         )
     if os.getuid() == 0 or not Path("/run/systemd/system").exists():
         return Finding("long life", True, "Sessions go on when you log out.")

@@ -9,11 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
-from rich.table import Table
 
-from ..image.build import build
 from ..image.image import Image
 from ..image.progress import Progress
 from ..image.store import ImageStore
@@ -45,6 +41,8 @@ def build_command(
     Without -r it gets the packages for data work that come locked with cell-gateway. With -r it gets exactly yours, with ipykernel,
     pip and Node; use it with: cell-gateway ask --image NAME
     """
+    from ..image.build import build
+
     with shown_progress() as progress:
         image = build(ImageStore(), name, requirements, progress)
     say_data(_summary(image)) if as_json else _print_image(image)
@@ -60,6 +58,8 @@ def list_command(as_json: _Json = False) -> None:
     if not images:
         say("There is no image yet. The first session builds one, or: cell-gateway image build")
         return
+    from rich.table import Table
+
     table = Table("NAME", "DIGEST", "PYTHON", "NODE", "PACKAGES", "SIZE", "CREATED", box=None, pad_edge=False)
     for i in images:
         row = (i.python_version, i.node_version, str(len(i.packages)), shown_size(i.size_bytes), i.created[:16])
@@ -94,6 +94,9 @@ def shown_progress() -> Generator[Progress, None, None]:
     if not is_terminal(sys.stderr):
         yield _print_step
         return
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Bar(*columns, console=console(sys.stderr), transient=True) as bar:
         task = bar.add_task("image", total=1.0)
