@@ -22,7 +22,7 @@ from .terminal import escape_name
 SUFFIXES = {".py": "python", ".sh": "bash", ".bash": "bash", ".js": "node", ".mjs": "node", ".cjs": "node"}
 LANGUAGES = ("python", "bash", "node")
 SHOWN_FILES = 20
-LEFT = 130
+INTERRUPTED = 130
 
 
 def parse_timeout(text: str | None) -> float | None:
@@ -82,7 +82,7 @@ def _read(file: str) -> str:
 
 
 async def run_cell(settings: Settings, opening: Opening, request: RunRequest, *, as_json: bool) -> int:
-    """Run it and return the exit code: 0 when the cell succeeded, 1 when not, 130 when the person left."""
+    """Run it and return the exit code: 0 when the cell succeeded, 1 when not, 130 when the person interrupted it or left."""
     async with opened(settings, opening) as client:
         display = Display()
         display.begin(request.cell)
@@ -96,7 +96,7 @@ async def run_cell(settings: Settings, opening: Opening, request: RunRequest, *,
             say(
                 f"\nThe session goes on without you. See what became of the cell: cell-gateway sessions show {client.folder.id}"
             )
-            return LEFT
+            return INTERRUPTED
         display.end()
         result.files = await _record_files(client, request.run, changes)
         await client.notebook()
@@ -106,7 +106,7 @@ async def run_cell(settings: Settings, opening: Opening, request: RunRequest, *,
             say_end(result)
             say_pictures(client.folder, display)
             say_where(client.folder)
-    return 0 if result.exit == "ok" else 1
+    return {"ok": 0, "interrupted": INTERRUPTED}.get(result.exit, 1)
 
 
 async def _record_files(client: SessionClient, run: str, changes: WorkspaceChanges) -> list[dict[str, Any]]:

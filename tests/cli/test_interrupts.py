@@ -43,7 +43,7 @@ def test_ctrl_c_interrupts_the_cell_and_the_session_goes_on(cli: Cli, terminal: 
     child.expect("interrupted")
     child.expect(pexpect.EOF)
     child.close()
-    assert child.exitstatus == 1
+    assert child.exitstatus == 130
     assert cli("run", "-", "--session", "loop", stdin="x").out == "1\n"
 
 
