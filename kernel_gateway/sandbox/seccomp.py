@@ -22,14 +22,14 @@ _X32_BIT = 0x40000000
 
 # Numbers above this one did not exist when the list below was written: ENOSYS, so that programs fall back to what is known.
 _LAST_KNOWN_CALL = 470
-_CLONE_NEW_NAMESPACES = 0x7E020000
+CLONE_NEW_NAMESPACES = 0x7E020000
 # TIOCSTI and TIOCLINUX type into a terminal; TIOCSETD loads line disciplines into the host's kernel.
-_DENIED_IOCTLS = (0x5412, 0x541C, 0x5423)
-_UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
+DENIED_IOCTLS = (0x5412, 0x541C, 0x5423)
+UNIX, INET, INET6, NETLINK = 1, 2, 10, 16
 # Stream, datagram and raw (which needs a capability); any other type makes the kernel load SCTP or DCCP.
-_INTERNET_TYPES = (1, 2, 3)
+INTERNET_TYPES = (1, 2, 3)
 # Default, ICMP, TCP, UDP, ICMPv6 and MPTCP.
-_INTERNET_PROTOCOLS = (0, 1, 6, 17, 58, 262)
+INTERNET_PROTOCOLS = (0, 1, 6, 17, 58, 262)
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,11 @@ def _among(values: Sequence[int], otherwise: int) -> list[Instruction]:
 
 
 def _clone() -> list[Instruction]:
-    return [_argument(0), *_when(_JUMP_BITS, _CLONE_NEW_NAMESPACES, [_refuse(errno.EPERM)]), (_RETURN, 0, 0, _ALLOW)]
+    return [_argument(0), *_when(_JUMP_BITS, CLONE_NEW_NAMESPACES, [_refuse(errno.EPERM)]), (_RETURN, 0, 0, _ALLOW)]
 
 
 def _ioctl() -> list[Instruction]:
-    denied = [i for request in _DENIED_IOCTLS for i in _when(_JUMP_EQUAL, request, [_refuse(errno.EPERM)])]
+    denied = [i for request in DENIED_IOCTLS for i in _when(_JUMP_EQUAL, request, [_refuse(errno.EPERM)])]
     return [_argument(1), *denied, (_RETURN, 0, 0, _ALLOW)]
 
 
@@ -143,13 +143,13 @@ def _socket() -> list[Instruction]:
     netlink = [_argument(2), *_when(_JUMP_EQUAL, 0, [allow]), _refuse(errno.EPERM)]
     return [
         _argument(0),
-        *_when(_JUMP_EQUAL, _UNIX, [allow]),
-        *_when(_JUMP_EQUAL, _NETLINK, netlink),
-        *_among((_INET, _INET6), errno.EPERM),
+        *_when(_JUMP_EQUAL, UNIX, [allow]),
+        *_when(_JUMP_EQUAL, NETLINK, netlink),
+        *_among((INET, INET6), errno.EPERM),
         _argument(1),
         (_AND, 0, 0, 0xF),
-        *_among(_INTERNET_TYPES, errno.EPERM),
+        *_among(INTERNET_TYPES, errno.EPERM),
         _argument(2),
-        *_among(_INTERNET_PROTOCOLS, errno.EPERM),
+        *_among(INTERNET_PROTOCOLS, errno.EPERM),
         allow,
     ]
