@@ -101,7 +101,7 @@ def _check_shadowing() -> None:
 
     importlib.metadata would know it too, and takes longer to import than the rest of the check takes.
     """
-    if not any(True for folder in sys.path for _ in Path(folder).glob("jupyter_kernel_gateway-*.dist-info")):
+    if not any(list(Path(folder).glob("jupyter_kernel_gateway-*.dist-info")) for folder in sys.path):
         return
     raise BadRequest(
         "The package jupyter-kernel-gateway is installed here and has the same import name, kernel_gateway.",

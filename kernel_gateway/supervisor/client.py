@@ -19,8 +19,7 @@ from .. import errors
 from ..errors import GatewayError, SupervisorUnavailable
 from ..journal import BlobStore, Record, read
 from ..session.folder import SessionFolder, runtime_folder
-from .control import LINE_LIMIT
-from .runs import Output, RunRequest, RunResult, fold_outputs
+from .runs import LINE_LIMIT, Output, RunRequest, RunResult, fold_outputs
 
 OnOutput = Callable[[list[Output]], None]
 

@@ -15,10 +15,9 @@ from ..journal import externalize
 from ..notebook.setup import needs
 from .execution import Execution
 from .run import cell_id, from_request
-from .runs import Output, RunRequest
+from .runs import LINE_LIMIT, Output, RunRequest
 
 RECORDABLE = frozenset({"prompt", "words", "request", "message", "turn", "input", "files", "notice"})
-LINE_LIMIT = 256 * 1024 * 1024
 
 Send = Callable[[dict[str, Any]], None]
 

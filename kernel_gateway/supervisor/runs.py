@@ -11,6 +11,8 @@ from ..journal import BlobStore, Record, internalize
 ExitKind = Literal["ok", "error", "timeout", "interrupted", "died", "aborted"]
 Language = Literal["bash", "node"]
 Output = dict[str, Any]
+# Bytes of one line on the control socket.
+LINE_LIMIT = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
