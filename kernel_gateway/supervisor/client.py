@@ -169,7 +169,7 @@ async def _connect_running(folder: SessionFolder) -> SessionClient | None:
     client = SessionClient(folder, reader, writer)
     try:
         # Whoever renamed the folder may have died before the supervisor was told.
-        if (await client.hello())["path"] != str(folder.path):
+        if (await client.hello()).get("path", str(folder.path)) != str(folder.path):
             await client.claim()
     except SupervisorUnavailable:
         # It was just ending: the connection lay in the backlog of a dead socket.
