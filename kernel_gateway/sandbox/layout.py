@@ -32,8 +32,8 @@ _ETC_GENERATED = {
     "timezone": "Etc/UTC\n",
 }
 # Facts about the machine that programs do without. What only root may read is left as it is.
-_PROC_FOLDERS = ("acpi", "driver", "fs", "scsi")
-_PROC_FILES = (
+PROC_FOLDERS = ("acpi", "driver", "fs", "scsi")
+PROC_FILES = (
     "cmdline", "config.gz", "consoles", "diskstats", "interrupts", "iomem", "ioports", "kallsyms", "kcore", "key-users", "keys",
     "kmsg", "locks", "modules", "partitions", "sched_debug", "softirqs", "swaps", "timer_list", "version_signature",
 )  # fmt: skip
@@ -138,21 +138,32 @@ def _add_proc(options: Options) -> None:
     ordinary user owns that file. /proc/sys is, because a process that is root on the machine needs no capability to write it.
     """
     options.add("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys")
-    for name in ("1", *(name for name in _PROC_FOLDERS if Path("/proc", name).is_dir())):
+    for name in ("1", *(name for name in PROC_FOLDERS if Path("/proc", name).is_dir())):
         options.add("--perms", "0555", "--size", "4096", "--tmpfs", f"/proc/{name}", "--remount-ro", f"/proc/{name}")
-    for name in _PROC_FILES:
+    for name in PROC_FILES:
         if Path("/proc", name).exists():
             # A device that is bound without device rights can be opened by nobody.
             options.add("--ro-bind", "/dev/null", f"/proc/{name}")
 
 
+def shared_memory_size(memory: int) -> int:
+    """Bytes of /dev/shm. The sum of all temporary folders stays below a quarter of ``memory``, so that a full one is an error of the
+    program and not its death.
+    """
+    return min(512 * MEGABYTE, memory // 12)
+
+
+def temporary_folders(memory: int) -> list[tuple[str, str, int]]:
+    """The others: path, mode and bytes."""
+    return [("/tmp", "1777", min(512 * MEGABYTE, memory // 8)), ("/run", "0755", min(16 * MEGABYTE, memory // 64))]
+
+
 def _add_temporary_folders(options: Options, memory: int) -> None:
-    """Their sum stays below a quarter of ``memory``, so that a full one is an error of the program and not its death."""
     options.add("--dev", "/dev")
-    _tmpfs(options, "/dev/shm", "1777", min(512 * MEGABYTE, memory // 12))
+    _tmpfs(options, "/dev/shm", "1777", shared_memory_size(memory))
     options.add("--remount-ro", "/dev")
-    _tmpfs(options, "/tmp", "1777", min(512 * MEGABYTE, memory // 8))
-    _tmpfs(options, "/run", "0755", min(16 * MEGABYTE, memory // 64))
+    for path, mode, size in temporary_folders(memory):
+        _tmpfs(options, path, mode, size)
     options.add("--symlink", "../tmp", "/var/tmp")
 
 

@@ -1,0 +1,124 @@
+"""A sandbox as the configuration of a container: the same view as that of `layout`, over our own root file system."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from . import docker_seccomp, layout
+from .docker_daemon import BASE_IMAGE, Daemon
+from .engine import SandboxSpec
+
+INSIDE = Path(__file__).with_name("docker_inside.py")
+# Threads of process 1 and of the runtime's own start.
+OWN_PROCESSES = 4
+# gVisor's kernel is a Go program whose threads count too, and each process inside has one more that traces it.
+_GVISOR_PROCESSES = 64
+_PYTHON = "/image/python/bin/python3"
+_MASKED = ("asound", "latency_stats", "timer_stats", "timer_list", "kpagecount", "kpageflags", "kpagecgroup")
+_READ_ONLY = ("/proc/bus", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+
+def container(spec: SandboxSpec, daemon: Daemon, uid: int, labels: Mapping[str, str], *, stdin: bool) -> dict[str, Any]:
+    """The body of ``POST /containers/create``. ``uid`` is the user inside, which the daemon may map to another one."""
+    return {
+        "Image": BASE_IMAGE,
+        "Labels": dict(labels),
+        "Hostname": layout.HOSTNAME,
+        "User": f"{uid}:{uid}",
+        "WorkingDir": "/workspace",
+        "Env": [f"{name}={value}" for name, value in spec.environment.items()],
+        # The environment is told twice: the engine adds to its own.
+        "Entrypoint": [_PYTHON, "-I", "-S", "-c", INSIDE.read_text(), json.dumps(_wanted(spec, uid, stdin))],
+        "Cmd": [],
+        "NetworkDisabled": True,
+        "OpenStdin": True,
+        # The end of our connection is the end of its stdin, which ends everything in it.
+        "StdinOnce": True,
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "HostConfig": _host_config(spec, daemon, uid),
+    }
+
+
+def _wanted(spec: SandboxSpec, uid: int, stdin: bool) -> dict[str, Any]:
+    """What process 1 is to do. /etc/passwd and /etc/group of the root file system are links to these files."""
+    names = {"root": 0, "user": uid} if uid else {"user": 0}
+    shells = {"root": "/root:/usr/sbin/nologin", "user": "/home/user:/bin/bash"}
+    files = {
+        "/run/etc/passwd": "".join(f"{name}:x:{i}:{i}:{name}:{shells[name]}\n" for name, i in names.items()),
+        "/run/etc/group": "".join(f"{name}:x:{i}:\n" for name, i in names.items()),
+    }
+    return {"command": list(spec.command), "environment": dict(spec.environment), "files": files, "stdin": stdin}
+
+
+def _host_config(spec: SandboxSpec, daemon: Daemon, uid: int) -> dict[str, Any]:
+    policy = spec.policy
+    gvisor = daemon.engine == "gvisor"
+    config = {
+        "AutoRemove": True,
+        "RestartPolicy": {"Name": "no"},
+        "LogConfig": {"Type": "none"},
+        "ReadonlyRootfs": True,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges", f"seccomp={docker_seccomp.profile(daemon.machine)}"],
+        "MaskedPaths": [*(f"/proc/{n}" for n in (*_MASKED, *layout.PROC_FOLDERS, *layout.PROC_FILES)), "/sys"],
+        "ReadonlyPaths": list(_READ_ONLY),
+        "NetworkMode": "none",
+        "IpcMode": "private",
+        "CgroupnsMode": "private",
+        # Nothing of the machine's own name service; there is no network to ask it over.
+        "Dns": ["127.0.0.1"],
+        "DnsSearch": ["."],
+        "ExtraHosts": [f"{layout.HOSTNAME}:127.0.0.1"],
+        "Memory": policy.memory,
+        "MemorySwap": policy.memory,
+        "PidsLimit": policy.processes + OWN_PROCESSES + (_GVISOR_PROCESSES if gvisor else 0),
+        "CpuPeriod": 100_000,
+        "CpuQuota": max(1000, round(policy.cpus * 100_000)),
+        "OomScoreAdj": 500,
+        "Ulimits": [
+            {"Name": name, "Soft": value, "Hard": value}
+            for name, value in (("core", 0), ("nofile", 4096), ("fsize", policy.disk), ("rtprio", 0))
+        ],
+        "ShmSize": layout.shared_memory_size(policy.memory),
+        "Tmpfs": {
+            path: f"rw,exec,nosuid,nodev,mode={mode},size={size},uid={uid},gid={uid}"
+            for path, mode, size in layout.temporary_folders(policy.memory)
+        },
+        "Mounts": list(_mounts(spec)),
+    }
+    if daemon.runtime is not None:
+        config["Runtime"] = daemon.runtime
+    if daemon.remaps_users:
+        config["UsernsMode"] = "host"
+    return config
+
+
+def _mounts(spec: SandboxSpec) -> list[dict[str, Any]]:
+    found = layout.sources(spec)
+    writable = spec.writable
+    targets = {
+        "image": ("/image", False),
+        "outputs": ("/outputs", False),
+        "workspace": ("/workspace", writable),
+        "layer": ("/home/user", writable),
+        "sockets": ("/run/kernel", writable),
+        **{f"mount{i}": (mount.target, mount.writable) for i, mount in enumerate(spec.mounts)},
+    }
+    return [_mount(found[name], target, writable=may_write) for name, (target, may_write) in targets.items()]
+
+
+def _mount(source: Path, target: str, *, writable: bool) -> dict[str, Any]:
+    """A file system below a read-only folder would stay writable, so it is not shown."""
+    return {
+        "Type": "bind",
+        "Source": os.fspath(source.resolve()),
+        "Target": target,
+        "ReadOnly": not writable,
+        "BindOptions": {"Propagation": "rprivate", "NonRecursive": not writable},
+    }
