@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import EngineUnavailable
-from . import doctor, layout, limits, linux, mount_points, seccomp
+from . import doctor, layout, limits, linux, mount_points, seccomp, users
 from .engine import Exit, SandboxSpec, Tier
 from .spawn import GATE, Launch, Program, SpawnFailed, Stage, reap, reap_orphans, spawn
 
@@ -44,7 +44,7 @@ class BubblewrapEngine:
     ) -> BubblewrapSandbox:
         if threading.current_thread() is not threading.main_thread():
             raise EngineUnavailable("A sandbox ends with the thread that starts it.", "Start it on the main thread.")
-        uid = _uid_for(spec)
+        uid = users.uid_for(spec)
         program = self._ready()
         for folder, path, is_folder in layout.mount_points(spec):
             mount_points.make(folder, path, is_folder=is_folder, uid=spec.uid)
@@ -61,19 +61,6 @@ class BubblewrapEngine:
             self._program = doctor.working_bwrap()
             self._filter = seccomp.program()
         return self._program
-
-
-def _uid_for(spec: SandboxSpec) -> int:
-    """The machine's uid of the code. The machine's root without capabilities could still write its kernel's settings."""
-    own = os.geteuid()
-    uid = own if spec.uid is None else spec.uid
-    if uid == 0:
-        raise EngineUnavailable(
-            "Code of a session never runs as root.", "Give the session a user id of its own (users.allocate_uid)."
-        )
-    if own not in (0, uid):
-        raise EngineUnavailable(f"Only root can start a sandbox for user id {uid}.")
-    return uid
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ DIGEST_LABEL = "cell-gateway.digest"
 # The first that takes ``one-shot`` statistics; Docker 20.10 has it.
 _OLDEST_API = (1, 41)
 _SECONDS = 20.0
+_LIMITS = {"memory": "MemoryLimit", "processes": "PidsLimit", "cpu": "CpuCfsQuota"}
 
 _INSTALL = {
     "docker": "sudo apt-get install -y docker.io && sudo systemctl start docker    (Fedora: dnf install moby-engine)",
@@ -52,6 +53,8 @@ class Daemon:
     rootless: bool
     # It maps user ids to others unless told not to.
     remaps_users: bool
+    # Whether it can limit memory, processes and cpu: without cgroups it ignores what it is asked.
+    limits: Mapping[str, bool]
 
 
 def find_sockets(engine: EngineName, environ: Mapping[str, str] | None = None) -> list[Path]:
@@ -161,7 +164,8 @@ def _described(engine: EngineName, path: Path) -> Daemon:
         )
     rootless = "rootless" in options
     remaps = "name=userns" in options and not rootless
-    return Daemon(engine, path, machine, _runtime(engine, info), rootless, remaps)
+    limits = {name: bool(info.get(key)) for name, key in _LIMITS.items()}
+    return Daemon(engine, path, machine, _runtime(engine, info), rootless, remaps, limits)
 
 
 def _runtime(engine: EngineName, info: Mapping[str, Any]) -> str | None:

@@ -43,6 +43,8 @@ class SandboxSpec:
     mounts: Sequence[Mount] = field(default_factory=tuple)
     # False: workspace, layer and sockets are read-only too, for a sandbox that must leave nothing behind.
     writable: bool = True
+    # Which sandbox of its session this is, for whoever looks at the machine; never seen inside.
+    generation: int = 0
 
 
 @dataclass(frozen=True)

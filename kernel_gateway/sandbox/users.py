@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EngineUnavailable
+from .engine import SandboxSpec
 
 FIRST, LAST = 231_000, 296_000
 # Never handed out: ``doctor`` tries sandboxes with it.
@@ -115,6 +116,22 @@ def release_uid(uid: int) -> None:
 
 def transfer_uid(uid: int, new_owner: Path) -> None:
     UidRegistry().transfer(uid, new_owner)
+
+
+def uid_for(spec: SandboxSpec) -> int:
+    """The machine's uid of the code. The machine's root without capabilities could still write its kernel's settings.
+
+    Raises EngineUnavailable when that is no user id for it.
+    """
+    own = os.geteuid()
+    uid = own if spec.uid is None else spec.uid
+    if uid == 0:
+        raise EngineUnavailable(
+            "Code of a session never runs as root.", "Give the session a user id of its own (users.allocate_uid)."
+        )
+    if own not in (0, uid):
+        raise EngineUnavailable(f"Only root can start a sandbox for user id {uid}.")
+    return uid
 
 
 def _uids_of_processes() -> set[int]:

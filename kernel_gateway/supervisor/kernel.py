@@ -179,6 +179,7 @@ async def start_kernel(
         policy=policy,
         uid=uid,
         mounts=[Mount(Path(m["source"]), f"/workspace/inputs/{m['name']}") for m in values.get("mounts", [])],
+        generation=generation,
     )
     try:
         sandbox = await engine.start(spec)
