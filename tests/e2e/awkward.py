@@ -47,6 +47,7 @@ import warnings
 from IPython.display import HTML, display
 
 print("to stderr", file=sys.stderr)
+warnings.warn("careful")
 display(HTML("<b>bold</b>"))
 {"b": [1, 2], "a": None}"""
 EDITOR = "str_replace_based_edit_tool"

@@ -51,6 +51,17 @@ def test_colours_are_off(tmp_path: Path):
         assert kernel.run("import os; print(os.environ['NO_COLOR'], 'FORCE_COLOR' in os.environ)").stdout == "1 False\n"
 
 
+def test_a_warning_names_neither_the_kernel_process_nor_the_machine(beside: Path):
+    (beside / "workspace" / "shapes.py").write_text("import warnings\n\ndef area():\n    warnings.warn('flat')\n")
+    with plain_kernel(beside, setup_cell()) as kernel:
+        shown = kernel.run("import warnings\nwarnings.warn('careful')").stderr
+        assert shown == "cell:2: UserWarning: careful\n  warnings.warn('careful')\n"
+        shown = kernel.run("import shapes; shapes.area()").stderr
+        assert shown == "shapes.py:4: UserWarning: flat\n  warnings.warn('flat')\n"
+        shown = kernel.run("max = len = None; raise SystemExit(1)").stderr
+        assert shown.startswith("IPython/core/interactiveshell.py:")
+
+
 def test_no_names_are_left_behind(tmp_path: Path):
     with plain_kernel(tmp_path, setup_cell(), bash_cell(), node_cell()) as kernel:
         assert kernel.run(NAMES).stdout == "[]\n"
