@@ -164,6 +164,9 @@ class Execution:
         if run.stopping is not None and self.kernel is kernel and not await kernel.round_trip(SIGNAL_SECONDS):
             # Whatever it still does, the next cell must not be hit by it.
             await self.generations.kill(kernel, run.stopping)
+        elif run.exit() != "ok" and self.kernel is kernel:
+            # Only a cell that succeeds tells its names with the reply.
+            self.generations.names = await kernel.names(SIGNAL_SECONDS) or self.generations.names
 
     def _record_start(self, run: Run, kernel: Kernel, extra: dict[str, Any]) -> None:
         request = run.request

@@ -23,6 +23,7 @@ from ..session.policy import Policy
 from .arrivals import sockets_listening
 from .channels import KernelSockets, write_connection_file
 from .messages import BadMessage, Message, Signer, compose
+from .run import NAMES_EXPRESSION, NAMES_KEY, reply_for_client
 
 START_SECONDS = 60.0
 # Sockets of an ended process close at once; a kernel that closed them before has nothing more to say.
@@ -120,6 +121,15 @@ class Kernel:
         except asyncio.TimeoutError:
             return False
         return True
+
+    async def names(self, seconds: float) -> list[str] | None:
+        """The names that are alive, asked for silently; None when it does not answer in time."""
+        content = {"code": "", "silent": True, "store_history": False, "allow_stdin": False, "stop_on_error": False}
+        question = self.ask("shell", "execute_request", {**content, "user_expressions": {NAMES_KEY: NAMES_EXPRESSION}})
+        try:
+            return reply_for_client(await asyncio.wait_for(question, seconds))[1]
+        except asyncio.TimeoutError:
+            return None
 
     def interrupt_by_message(self) -> None:
         self.send("control", compose("interrupt_request", self.session, {}))

@@ -165,3 +165,9 @@ async def test_a_wrong_request_gets_an_answer_that_says_so(session: LiveSession,
     writer.close()
     await writer.wait_closed()
     assert answer["error"]["type"] == "BadRequest"
+
+
+async def test_names_of_a_cell_that_failed_are_told_when_they_are_lost(session: LiveSession) -> None:
+    await session.python("half = 1\n1 / 0")
+    result = await session.python("import os; os._exit(1)")
+    assert result.notice and "Names lost: half" in result.notice
