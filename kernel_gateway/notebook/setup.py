@@ -29,7 +29,7 @@ _NOTES = re.compile(r"^# pyright:.*\n|  # (?:noqa|fmt|pyright)\b.*$", re.MULTILI
 
 @cache
 def setup_cell() -> str:
-    """Enters ``workspace/`` beside the notebook, sets INPUT_DIR and OUTPUT_DIR to it, switches colours off; warnings name no path of the machine."""
+    """Enters ``workspace/`` beside the notebook, where INPUT_DIR and OUTPUT_DIR point; no colours, no paths of the machine in warnings."""
     return _source("setup.py")
 
 
