@@ -13,7 +13,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-
 import aiodocker
 
 from .engine import SandboxSpec
@@ -60,7 +59,7 @@ def _boot() -> str:
 
 
 def _namespace() -> str:
-    return os.readlink("/proc/self/ns/pid").partition("[")[2].rstrip("]")
+    return str(Path("/proc/self/ns/pid").readlink()).partition("[")[2].rstrip("]")
 
 
 def _started(pid: int) -> str:
