@@ -9,15 +9,26 @@ from ..config import load_settings, parse_seconds
 from ..errors import BadRequest
 from ..session.folder import SessionFolder, SessionStore
 from ..session.lifetime import delete_session, standing_of, stop_session, unused_since
+from ..session.pool import Pool
 from .opening import Opening, opened
 from .say import is_terminal, progress, say, say_data
 
 
-async def stop(session: str) -> None:
-    folder = SessionStore(load_settings().data).find(session)
-    with progress(f"Stopping {folder.id}"):
-        was_running = await stop_session(folder)
-    say(f"{folder.id} is stopped; its notebook and files stay." if was_running else f"{folder.id} was not running.")
+async def stop(names: list[str], *, stop_all: bool) -> None:
+    data = load_settings().data
+    store = SessionStore(data)
+    folders = [store.find(name) for name in names]
+    if not (folders or stop_all):
+        raise BadRequest("No session is named.", "Name some, or give --all.")
+    for folder in store if stop_all else folders:
+        with progress(f"Stopping {folder.id}"):
+            was_running = await stop_session(folder)
+        if was_running:
+            say(f"{folder.id} is stopped; its notebook and files stay.")
+        elif not stop_all:
+            say(f"{folder.id} was not running.")
+    if stop_all:
+        await Pool(data).empty()
 
 
 async def resume(session: str, *, as_json: bool) -> None:

@@ -32,11 +32,16 @@ def show(session: SessionArgument, as_json: Json = False) -> None:
 
 
 @app.command()
-def stop(session: SessionArgument) -> None:
-    """End a session's kernel. Its notebook and files stay; its variables go."""
+def stop(
+    sessions: SessionArguments = None,
+    stop_all: Annotated[
+        bool, typer.Option("--all", "-a", help="All that run, and the ready sandboxes that wait for a session.")
+    ] = False,
+) -> None:
+    """End sessions' kernels. Their notebooks and files stay; their variables go."""
     from .ending import stop as stop_now
 
-    asyncio.run(stop_now(session))
+    asyncio.run(stop_now(sessions or [], stop_all=stop_all))
 
 
 @app.command()

@@ -25,6 +25,7 @@ from ..sandbox.users import transfer_uid
 from ..supervisor.client import connect, supervisor_environment
 from .create import check_name, create_folder, remove_session
 from .folder import SessionFolder, SessionStore, readable_id
+from .lifetime import stop_session
 
 _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
@@ -65,6 +66,14 @@ class Pool:
                     remove_session(folder)
         for _ in range(size - fitting):
             await self._start(values)
+
+    async def empty(self) -> None:
+        """End and remove what waits."""
+        for folder in self._entries():
+            with _held(folder) as held:
+                if held:
+                    await stop_session(folder)
+                    remove_session(folder)
 
     def _entries(self) -> Iterator[SessionFolder]:
         for path in sorted(self.root.glob("*")):
@@ -124,7 +133,15 @@ def _fits(folder: SessionFolder, values: dict[str, Any]) -> bool:
         found = folder.read()
     except NotFound:
         return False
-    return bool(found.get("generic")) and all(found.get(k) == values.get(k) for k in _FIXED)
+    return bool(found.get("generic")) and all(_fixed(found, k) == _fixed(values, k) for k in _FIXED)
+
+
+def _fixed(values: dict[str, Any], key: str) -> Any:
+    """A value that a sandbox was started with. The network's rules lie outside of it and hold from the claim on."""
+    value = values.get(key)
+    if key == "policy" and isinstance(value, dict):
+        return {k: v for k, v in value.items() if k not in ("egress", "ask_timeout")}
+    return value
 
 
 async def _is_ready(folder: SessionFolder, values: dict[str, Any]) -> bool:

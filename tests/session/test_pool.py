@@ -100,3 +100,9 @@ async def test_filling_removes_a_dead_entry(pool: Pool, values: dict[str, Any]) 
     await pool.fill(values, 1)
     (again,) = pool.root.glob("*")
     assert again != entry
+
+
+async def test_emptying_ends_what_waits(pool: Pool, values: dict[str, Any]) -> None:
+    await ready(pool, values)
+    await pool.empty()
+    assert not list(pool.root.glob("*"))
