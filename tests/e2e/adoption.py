@@ -75,6 +75,8 @@ def curve(axes, line, **style):
 
 chart(rolling, "Use of AI by businesses, mean of six surveys", curve)"""
 
+LAST_WORDS = "Done: curves instead of straight lines, the points themselves as dots."
+
 CHART_TURN = (
     (
         text("I read question 7, the share of businesses that used AI in the last two weeks."),
@@ -96,6 +98,6 @@ CURVE_TURN = (
         text("Monotone cubic curves through the same points: they do not overshoot."),
         tool_use("toolu_curved", "python", code=CURVED),
     ),
-    (text("Done: curves instead of straight lines, the points themselves as dots."),),
+    (text(LAST_WORDS),),
 )
 REPLIES = (*CHART_TURN, *ROLL_TURN, *CURVE_TURN)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import re
 import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from kernel_gateway.journal import read
 from kernel_gateway.scripted_model import scripted_model_in_thread
 
 from . import adoption, awkward, joins
-from .person import SHARED, Person, Played, at, person
+from .person import COMMAND, SHARED, Finished, Person, Played, at, person
 from .recordings import NAMES, Recording, folder
 from .rerun import Jupyter
+
+# The terminal is told to mark pasted text: the chat waits for a line.
+_READS_A_LINE = r"\x1b\[\?2004h"
 
 
 def given(name: str) -> Path:
@@ -43,7 +49,7 @@ def explored(image: object, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="session")
 def charted(image: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
-    """The first turn by ``ask``; in the second ``ask`` is killed while a cell prints; the third prompt is given to a new one."""
+    """The first turn by ``ask``; in the second ``ask`` is killed while a cell prints; ``chat`` goes on with it, and takes the third."""
     file = given("btos_state.xlsx")
     first, second, third = adoption.PROMPTS
     with (
@@ -53,8 +59,7 @@ def charted(image: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         asked = [someone.call("ask", first, "--file", file, **at(model))]
         assert asked[0].code == 0, asked[0].err
         killed_in_the_middle(someone, second, at(model))
-        asked.append(someone.call("ask", third, "--session", "last", **at(model)))
-        assert asked[1].code == 0, asked[1].err
+        asked.append(chatted(someone, third, adoption.LAST_WORDS, at(model)))
         assert not model.refused
         yield Played(someone.folder(), asked, model.requests)
 
@@ -71,6 +76,34 @@ def killed_in_the_middle(someone: Person, prompt: str, environment: dict[str, st
     assert front_end.returncode == -signal.SIGKILL
     ended = [r["run"] for r in read(someone.folder().journal).records if r["kind"] == "end"]
     assert not any("toolu_roll" in run for run in ended)
+
+
+def chatted(someone: Person, prompt: str, awaited: str, environment: dict[str, str]) -> Finished:
+    """A chat on a real terminal: what broke off is finished first, then ``prompt`` is typed, and Ctrl-D leaves."""
+    seen = io.StringIO()
+    chat = pexpect.spawn(
+        COMMAND[0],
+        [*COMMAND[1:], "chat", "--session", "last"],
+        env=someone.environment(TERM="xterm-256color", PROMPT_TOOLKIT_NO_CPR="1", **environment),
+        encoding="utf-8",
+        timeout=100,
+        dimensions=(40, 200),
+        cwd=str(someone.home),
+    )
+    chat.logfile_read = seen
+    try:
+        chat.expect(r"tokens in .* out")
+        chat.expect(_READS_A_LINE)
+        chat.send(f"{prompt}\r")
+        chat.expect(re.escape(awaited))
+        chat.expect(r"tokens in .* out")
+        chat.expect(_READS_A_LINE)
+        chat.send("\x04")
+        chat.expect("Notebook: ")
+        chat.expect(pexpect.EOF)
+    finally:
+        chat.close(force=True)
+    return Finished(chat.exitstatus or 0, seen.getvalue(), "")
 
 
 @pytest.fixture(scope="session", params=NAMES)

@@ -12,7 +12,7 @@ from .rerun import pngs
 
 
 def test_the_killed_turn_is_resumed_and_the_next_follows(charted: Played) -> None:
-    assert "Going on with the turn that broke off." in charted.asked[1].err
+    assert "Going on with the turn that broke off." in charted.asked[1].out
     ends = [(r["turn"], r["stop_reason"]) for r in charted.of_kind("turn") if r["state"] == "ended"]
     assert [reason for _, reason in ends] == ["end_turn", "end_turn", "end_turn"]
     assert len({turn for turn, _ in ends}) == 3
