@@ -62,28 +62,23 @@ async def find_or_create(settings: Settings, opening: Opening) -> SessionFolder:
 
 async def create(settings: Settings, opening: Opening) -> SessionFolder:
     """A new session, once it is sure that a sandbox can be made and the image is there."""
+    from ..sandbox.bubblewrap import BubblewrapEngine
     from ..session.create import create_session, session_values
 
+    engine = BubblewrapEngine()
     values = session_values(
         settings,
         image=ensured_image(settings),
-        engine=checked_engine(settings["engine"]),
+        engine=engine.name,
         mounts=parse_mounts(settings, opening.mounts),
         model=settings["model"],
         owner=owner_name(),
     )
-    pool = Pool(settings.data)
-    claimed = await pool.claim(values, opening.new_name) if settings["pool.size"] else None
-    return claimed or create_session(settings.data, values, opening.new_name)
-
-
-def checked_engine(wanted: str) -> str:
-    """The engine's name. Raises EngineUnavailable with the reason and the commands that help."""
-    from ..sandbox.bubblewrap import BubblewrapEngine
-
-    engine = BubblewrapEngine()
+    if settings["pool.size"] and (claimed := await Pool(settings.data).claim(values, opening.new_name)):
+        # Its sandbox runs already: there is nothing to try.
+        return claimed
     engine.check()
-    return engine.name
+    return create_session(settings.data, values, opening.new_name)
 
 
 def ensured_image(settings: Settings) -> Image:
