@@ -83,7 +83,12 @@ class Person:
     def environment(self, **more: str) -> dict[str, str]:
         """Without a key for the model, and with the images of this machine."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("ANTHROPIC_")}
-        own = {"CELL_GATEWAY_DATA": str(self.data), "XDG_CONFIG_HOME": str(self.home / "config")}
+        own = {
+            "CELL_GATEWAY_DATA": str(self.data),
+            "XDG_CONFIG_HOME": str(self.home / "config"),
+            # A ready sandbox would outlive the test.
+            "CELL_GATEWAY_POOL_SIZE": "0",
+        }
         return inherited | own | more
 
     def call(self, *arguments: str | Path, stdin: str = "", **environment: str) -> Finished:
