@@ -9,10 +9,11 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from .egress.hosts import HostRule, checked_hosts
 from .errors import BadRequest
 from .image.store import default_root
 from .session.policy import Policy
@@ -23,7 +24,7 @@ else:
     import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 ENGINES = ("auto", "bubblewrap")
-EGRESS = ("none",)
+EGRESS = ("none", "registries", "list", "ask")
 DEFAULT_MODEL = "claude-opus-5-5"
 PRICE_KEYS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _ENVIRONMENT = "CELL_GATEWAY_"
@@ -144,6 +145,7 @@ _LIMITS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "output_kept": (_SIZES, parse_size),
     "output_whole": (_SIZES, parse_size),
     "egress": ("one of: " + ", ".join(EGRESS), _one_of(*EGRESS)),
+    "ask_timeout": (_TIMES, _positive(parse_seconds)),
 }
 
 
@@ -177,6 +179,8 @@ class Settings:
     values: Mapping[str, Value]
     # US dollars a million tokens, by model and kind; see `agent.pricing`.
     prices: Mapping[str, Mapping[str, float]]
+    # Hosts that sessions with egress ``list`` or ``ask`` may reach, by name; headers in them are secrets.
+    egress_hosts: Mapping[str, HostRule] = field(default_factory=dict[str, HostRule])
 
     def __iter__(self) -> Iterator[tuple[str, Value]]:
         return iter(self.values.items())
@@ -193,13 +197,15 @@ def load_settings(flags: Mapping[str, Any] | None = None, environ: Mapping[str, 
     """``flags`` by setting name, None where not given. Raises BadRequest that names file, key and what is accepted."""
     environ = os.environ if environ is None else environ
     data, file = data_folder(environ), config_file(environ)
-    found, prices = _read_file(file)
+    found, prices, hosts = _read_file(file)
     values = {"data": data, "images": _images_folder(environ), "config": Value(file, "default")}
     for setting in SETTINGS.values():
         values[setting.name] = _resolve(setting, flags or {}, environ, found, file)
     for model, price in prices.items():
         values[f"prices.{model}"] = Value(price, str(file))
-    return Settings(data.value, values["images"].value, file, values, prices)
+    for host, rule in hosts.items():
+        values[f"egress.hosts.{host}"] = Value(rule.described(), str(file))
+    return Settings(data.value, values["images"].value, file, values, prices, hosts)
 
 
 def data_folder(environ: Mapping[str, str]) -> Value:
@@ -246,12 +252,12 @@ def _parsed(setting: Setting, raw: Any, source: str) -> Value:
         ) from None
 
 
-def _read_file(file: Path) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
+def _read_file(file: Path) -> tuple[dict[str, Any], dict[str, dict[str, float]], dict[str, HostRule]]:
     try:
         raw = file.read_bytes()
         mode = file.stat().st_mode
     except FileNotFoundError:
-        return {}, {}
+        return {}, {}, {}
     except OSError as error:
         raise BadRequest(f"{file} cannot be read: {error.strerror}.") from error
     if mode & 0o022:
@@ -260,8 +266,17 @@ def _read_file(file: Path) -> tuple[dict[str, Any], dict[str, dict[str, float]]]
         tables = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"{file} is not valid TOML: {error}.", "See docs/configuration.md for an example.") from error
-    prices = tables.pop("prices", {})
-    return _flat(tables, file), _checked_prices(prices, file)
+    prices, egress = tables.pop("prices", {}), tables.pop("egress", {})
+    return _flat(tables, file), _checked_prices(prices, file), _egress_hosts(egress, file, mode)
+
+
+def _egress_hosts(egress: Any, file: Path, mode: int) -> dict[str, HostRule]:
+    if not isinstance(egress, dict) or not egress.keys() <= {"hosts"}:
+        raise BadRequest(f"{file}: [egress] holds hosts only.", "The mode is limits.egress; see docs/egress.md.")
+    hosts = checked_hosts(egress.get("hosts", {}), str(file))
+    if mode & 0o077 and any(rule.headers for rule in hosts.values()):
+        raise BadRequest(f"{file} holds secret headers and can be read by others.", f"Make it yours: chmod 600 {file}")
+    return hosts
 
 
 def _flat(tables: dict[str, Any], file: Path) -> dict[str, Any]:

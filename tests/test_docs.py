@@ -62,7 +62,10 @@ def test_each_command_of_the_chat_is_named(command: str) -> None:
 
 
 def test_the_page_of_settings_has_exactly_the_settings() -> None:
-    names = {name for name, _ in load_settings(environ={"CELL_GATEWAY_DATA": "/nowhere"})} | {"prices.<model>"}
+    names = {name for name, _ in load_settings(environ={"CELL_GATEWAY_DATA": "/nowhere"})} | {
+        "prices.<model>",
+        "egress.hosts.<host>",
+    }
     assert set(rows("configuration.md")) == names
 
 

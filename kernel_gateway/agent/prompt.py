@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..egress.hosts import HostRule
 from ..image.image import Image
 from ..journal import Record
 from ..session.policy import Policy
@@ -40,6 +41,8 @@ class SessionFacts:
     packages: Mapping[str, str] = field(default_factory=dict[str, str])
     isolation: Mapping[str, str] = field(default_factory=dict[str, str])
     mounts: tuple[str, ...] = ()
+    # Hosts beyond the registries that code may reach.
+    hosts: tuple[HostRule, ...] = ()
 
 
 def system_prompt(facts: SessionFacts) -> str:
@@ -75,11 +78,34 @@ def _environment(facts: SessionFacts) -> str:
     if names:
         shown = [f"{n} {packages[n]}" if n in _VERSIONED else n for n in names]
         lines.append(f"- Python packages, installed: {', '.join(shown)}.")
-    if facts.policy.egress == "none":
-        lines.append(
-            "- No network at all: nothing can be downloaded or installed from outside. Say so when a task needs it."
-        )
+    lines += _network(facts)
     return "\n".join(lines)
+
+
+_NO_NETWORK = "- No network at all: nothing can be downloaded or installed from outside. Say so when a task needs it."
+_REGISTRIES = """\
+- Network: `pip install` and `npm install` work, through read-only mirrors of PyPI and npm that are set up already. What is needed \
+again in a re-run must be installed by a cell of the notebook."""
+_CLOSED = """\
+- No other host can be reached: a refusal is an answer 403 that says which rule refused and how the person can allow the host. Do not \
+look for another way; say what you need and why."""
+_ASKING = """\
+- For any other host the person is asked while your cell waits, up to {seconds:g} s; no answer is a no, and the answer 403 says so. \
+Ask for what the task needs, and say before the cell what it is for."""
+
+
+def _network(facts: SessionFacts) -> list[str]:
+    mode = facts.policy.egress
+    if mode == "none":
+        return [_NO_NETWORK]
+    lines = [_REGISTRIES]
+    for host in facts.hosts:
+        if host.mode == "gateway":
+            how = f"speak plain HTTP to it, `http://{host.host}/…`; the way out makes the TLS and adds keys where it has any"
+        else:
+            how = f"`https://{host.host}/…`"
+        lines.append(f"- {host.described()} can be reached: {how}.")
+    return [*lines, _ASKING.format(seconds=facts.policy.ask_timeout) if mode == "ask" else _CLOSED]
 
 
 def _limits(facts: SessionFacts) -> str:
@@ -141,15 +167,19 @@ def prompt_text(text: str, attachments: Iterable[Attachment]) -> str:
     return "\n\n".join(p for p in (text.strip(), listing) if p)
 
 
-def session_facts(values: Mapping[str, Any], image: Image | None, isolation: Mapping[str, str]) -> SessionFacts:
-    """From ``session.json``, the session's image, and the kernel's isolation (`isolation_of`)."""
+def session_facts(
+    values: Mapping[str, Any], image: Image | None, isolation: Mapping[str, str], hosts: Iterable[HostRule] = ()
+) -> SessionFacts:
+    """From ``session.json``, the session's image, the kernel's isolation (`isolation_of`), and the hosts that are allowed."""
+    policy = Policy.from_json(values.get("policy", {}))
     return SessionFacts(
-        policy=Policy.from_json(values.get("policy", {})),
+        policy=policy,
         python=image.python_version if image else "",
         node=image.node_version if image else "",
         packages=image.packages if image else {},
         isolation=isolation,
         mounts=tuple(m["name"] for m in values.get("mounts", [])),
+        hosts=tuple(hosts),
     )
 
 

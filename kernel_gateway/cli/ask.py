@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import EngineName, Files, ImageName, Json, MaxCost, MaxTurns, ModelName, Mounts, SessionName
+from .options import EgressName, EngineName, Files, ImageName, Json, MaxCost, MaxTurns, ModelName, Mounts, SessionName
 
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Also copy the notebook here.", show_default=False)]
 
@@ -21,6 +21,7 @@ def ask(
     model: ModelName = None,
     engine: EngineName = None,
     image: ImageName = None,
+    egress: EgressName = None,
     max_turns: MaxTurns = 50,
     max_cost: MaxCost = None,
     out: Out = None,
@@ -34,6 +35,6 @@ def ask(
     from .asking import Question, ask_once
     from .opening import Opening
 
-    settings = load_settings({"model": model, "engine": engine, "image": image})
+    settings = load_settings({"model": model, "engine": engine, "image": image, "limits.egress": egress})
     question = Question(prompt, file or (), max_turns, max_cost, out)
     raise typer.Exit(asyncio.run(ask_once(settings, Opening(session, None, mount or ()), question, as_json=as_json)))

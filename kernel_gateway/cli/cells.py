@@ -15,6 +15,7 @@ from ..supervisor.runs import RunRequest, RunResult
 from .display import Display
 from .interrupts import Left, interruptible
 from .opening import Opening, opened, say_pictures, say_where
+from .questions import answering
 from .say import say, say_data
 from .sizes import shown_size
 from .terminal import escape_name
@@ -90,7 +91,8 @@ async def run_cell(settings: Settings, opening: Opening, request: RunRequest, *,
         await changes.look()
         run = client.run(request, None if as_json else display.outputs)
         try:
-            result = await interruptible(run, lambda: client.interrupt(request.run))
+            async with answering(client):
+                result = await interruptible(run, lambda: client.interrupt(request.run))
         except Left:
             display.end()
             say(

@@ -7,7 +7,7 @@ import asyncio
 import typer
 
 from .ask import Out
-from .options import EngineName, Files, ImageName, MaxCost, MaxTurns, ModelName, Mounts, SessionName
+from .options import EgressName, EngineName, Files, ImageName, MaxCost, MaxTurns, ModelName, Mounts, SessionName
 
 
 def chat(
@@ -17,6 +17,7 @@ def chat(
     model: ModelName = None,
     engine: EngineName = None,
     image: ImageName = None,
+    egress: EgressName = None,
     max_turns: MaxTurns = 50,
     max_cost: MaxCost = None,
     out: Out = None,
@@ -32,6 +33,6 @@ def chat(
     from .opening import Opening
     from .talking import talk_on
 
-    settings = load_settings({"model": model, "engine": engine, "image": image})
+    settings = load_settings({"model": model, "engine": engine, "image": image, "limits.egress": egress})
     question = Question("", file or (), max_turns, max_cost, out)
     raise typer.Exit(asyncio.run(talk_on(settings, Opening(session, None, mount or ()), question)))

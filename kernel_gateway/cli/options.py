@@ -57,6 +57,10 @@ EngineName = Annotated[
     str | None,
     typer.Option("--engine", help="What makes the sandbox: auto or bubblewrap.", show_default=False),
 ]
+EgressName = Annotated[
+    str | None,
+    typer.Option("--egress", help="A new session's network: none, registries, list or ask.", show_default=False),
+]
 ImageName = Annotated[
     str | None,
     typer.Option("--image", help="The image of a new session.", show_default=False),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import EngineName, ImageName, Json, Mounts, SessionName
+from .options import EgressName, EngineName, ImageName, Json, Mounts, SessionName
 
 
 def run(
@@ -25,6 +25,7 @@ def run(
     mount: Mounts = None,
     engine: EngineName = None,
     image: ImageName = None,
+    egress: EgressName = None,
     as_json: Json = False,
 ) -> None:
     """Run a file as a cell, on a new session or a given one. Exit code 0 when the cell succeeded, 1 when not."""
@@ -32,7 +33,7 @@ def run(
     from .cells import cell_of, parse_timeout, run_cell
     from .opening import Opening
 
-    settings = load_settings({"engine": engine, "image": image})
+    settings = load_settings({"engine": engine, "image": image, "limits.egress": egress})
     request = cell_of(file, language, parse_timeout(timeout))
     opening = Opening(session, name, mount or ())
     raise typer.Exit(asyncio.run(run_cell(settings, opening, request, as_json=as_json)))

@@ -1,4 +1,4 @@
-"""``sessions list | show | stop | resume | delete``."""
+"""``sessions list | show | stop | resume | delete | audit | allow | cut``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from . import network
 from .options import Json, SessionArgument, SessionArguments
 
 app = typer.Typer(help="Sessions: what there is, what runs, what to end.", no_args_is_help=True)
@@ -67,3 +68,6 @@ def delete(
     from .ending import delete as delete_now
 
     asyncio.run(delete_now(sessions or [], older_than, yes=yes))
+
+
+network.register(app)

@@ -24,6 +24,7 @@ from ..agent.pricing import Budget, Usage, require_price
 from ..agent.prompt import session_facts, system_prompt
 from ..agent.turn import Turn, TurnResult
 from ..config import Settings
+from ..egress.state import EgressState
 from ..errors import BadRequest, GatewayError
 from ..image.store import ImageStore
 from ..journal import read
@@ -36,6 +37,7 @@ from .cells import say_end
 from .display import Display, Words, words_on
 from .interrupts import interruptible
 from .keys import require_key, stand_in_key
+from .questions import answering
 from .say import has_colour, is_terminal, say
 from .sizes import shown_size
 from .terminal import clean_text, escape_name
@@ -84,7 +86,9 @@ class Ground:
         values = client.folder.read()
         image = ImageStore(settings.images).find(values["image"]["digest"])
         kernels = [r for r in read(client.folder.journal).records if r["kind"] == "kernel"]
-        facts = session_facts(values, image, kernels[-1].get("isolation", {}) if kernels else {})
+        mode = Policy.from_json(values.get("policy", {})).egress
+        hosts = EgressState.load(client.folder.internals / "egress.json").allowed(mode, settings.egress_hosts.values())
+        facts = session_facts(values, image, kernels[-1].get("isolation", {}) if kernels else {}, hosts)
         engine, policy = make_engine(values["engine"]), Policy.from_json(values.get("policy", {}))
         return cls(system_prompt(facts), sandbox_converter(engine, image.root, policy))
 
@@ -111,7 +115,8 @@ class Talk:
     async def ask(self, prompt: str, attachments: Sequence[Attachment]) -> TurnResult:
         """Raises Left when the person left by a second Ctrl-C; the turn waits to be resumed then."""
         turn = self._turn()
-        return await interruptible(turn.ask(prompt, attachments), turn.interrupt)
+        async with answering(self.client):
+            return await interruptible(turn.ask(prompt, attachments), turn.interrupt)
 
     async def resume(self) -> TurnResult | None:
         """The turn that broke off, finished; None when there is none."""
@@ -119,7 +124,8 @@ class Talk:
             return None
         say("Going on with the turn that broke off.")
         turn = self._turn()
-        return await interruptible(turn.resume(), turn.interrupt)
+        async with answering(self.client):
+            return await interruptible(turn.resume(), turn.interrupt)
 
     def _turn(self) -> Turn:
         return Turn(self.client, self.model, self.listener, self.budget, system=self.system, convert=self.convert)

@@ -38,7 +38,7 @@ def uv_index_settings(
         _names_index(p) for p in _uv_files(environment, system)
     ):
         return {}, []
-    options = _pip_options(environment, prefix, system)
+    options = pip_options(environment, prefix, system)
     found = {
         name: between.join(options[option].split()) for option, name, between in _TRANSLATION if options.get(option)
     }
@@ -53,7 +53,7 @@ def _names_index(settings: Path) -> bool:
     return settings.is_file() and any(word in settings.read_text(errors="replace") for word in ("index", "find-links"))
 
 
-def _pip_options(environment: Mapping[str, str], prefix: Path, system: Path) -> dict[str, str]:
+def pip_options(environment: Mapping[str, str], prefix: Path, system: Path) -> dict[str, str]:
     """Options as ``pip install`` sees them: files in pip's order, ``[global]`` before ``[install]``, then the environment."""
     parser = configparser.RawConfigParser()
     parser.read(_pip_files(environment, prefix, system))

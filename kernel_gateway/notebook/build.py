@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from ..journal import BlobStore, Record, internalize
 from . import markdown
+from .egress import EgressSums
 from .outputs import PICTURES, count, mapping, plain, sequence, text, valid_output
 from .render import Cell, CellIds, RunState, cells_of, count_bytes, text_cell
 
@@ -56,6 +57,7 @@ class Fold:
         self._turns: dict[str, Record] = {}
         self._inputs: dict[str, Record] = {}
         self._files: dict[str, Record] = {}
+        self._egress = EgressSums()
         self._handlers: dict[str, Callable[[Record], None]] = {
             "session": self._add_session,
             "kernel": self._add_kernel,
@@ -71,6 +73,7 @@ class Fold:
             "death": self._add_death,
             "interrupt": self._add_interrupt,
             "notice": self._add_notice,
+            "egress": self._add_egress,
         }
 
     def add(self, record: Record) -> None:
@@ -251,6 +254,9 @@ class Fold:
             extra = {k: record.get(k) for k in ("origin", "mime") if record.get(k) is not None}
             self._inputs[path] = _file_facts(path, record) | plain(extra)
 
+    def _add_egress(self, record: Record) -> None:
+        self._egress.add(record)
+
     def _metadata(self) -> dict[str, Any]:
         ours = {
             "schema": SCHEMA,
@@ -258,6 +264,7 @@ class Fold:
             "model": self._model,
             "inputs": list(self._inputs.values()),
             "outputs": [self._files[path] for path in sorted(self._files)],
+            **self._egress.metadata(),
             "usage": _usage(self._turns.values()),
         }
         metadata: dict[str, Any] = {

@@ -27,7 +27,7 @@ class SandboxSpec:
 
     ``command`` runs inside with exactly ``environment``, cwd ``/workspace``. Standard fixed places: ``image`` at ``/image`` (read-only),
     ``workspace`` at ``/workspace``, ``outputs`` at ``/outputs`` (read-only), ``layer`` at ``/home/user``, ``sockets`` at ``/run/kernel``;
-    ``mounts`` are further ones.
+    ``egress``, with the one socket that leads out, at ``/run/egress`` (read-only); ``mounts`` are further ones.
     """
 
     command: Sequence[str]
@@ -41,6 +41,8 @@ class SandboxSpec:
     # The uid (and gid) that owns the writable folders and that the code runs as on the machine; None: the caller's own (never 0).
     uid: int | None = None
     mounts: Sequence[Mount] = field(default_factory=tuple)
+    # None: no way out at all.
+    egress: Path | None = None
     # False: workspace, layer and sockets are read-only too, for a sandbox that must leave nothing behind.
     writable: bool = True
     # Which sandbox of its session this is, for whoever looks at the machine; never seen inside.

@@ -77,6 +77,8 @@ def sources(spec: SandboxSpec) -> dict[str, Path]:
         "layer": spec.layer,
         "sockets": spec.sockets,
     }
+    if spec.egress is not None:
+        fixed["egress"] = spec.egress
     return {**fixed, **{f"mount{i}": mount.source.resolve() for i, mount in enumerate(spec.mounts)}}
 
 
@@ -185,6 +187,8 @@ def _add_session(options: Options, found: Mapping[str, str], mounts: Sequence[Mo
         found["sockets"],
         "/run/kernel",
     )
+    if "egress" in found:
+        options.add("--ro-bind", found["egress"], "/run/egress")
     for i, mount in enumerate(mounts):
         options.add("--bind" if mount.writable else "--ro-bind", found[f"mount{i}"], mount.target)
 

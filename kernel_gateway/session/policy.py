@@ -28,7 +28,9 @@ class Policy:
     # Bytes of one cell's stream output in the notebook, and whole under outputs/.
     output_kept: int = 10 * 1024**2
     output_whole: int = 1 * GB
-    egress: str = "none"
+    # none, registries, list or ask; see docs/egress.md. In the last a request waits so many seconds for a person.
+    egress: str = "registries"
+    ask_timeout: float = 60.0
 
     @classmethod
     def default(cls) -> Policy:

@@ -7,15 +7,17 @@ import dataclasses
 import fcntl
 import json
 import os
+import secrets
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import orjson
 
 from .. import errors
+from ..egress.upstreams import network_environment
 from ..errors import GatewayError, SupervisorUnavailable
 from ..journal import BlobStore, Record, read
 from ..session.folder import SessionFolder, runtime_folder
@@ -69,6 +71,26 @@ class SessionClient:
     async def stats(self) -> dict[str, Any]:
         """``sandbox`` (memory, processes), and counters of what was dropped or rejected."""
         return await self._ask("stats")
+
+    async def allow(self, host: str, mode: str, methods: Sequence[str] = (), *, by: str) -> dict[str, Any]:
+        """Allow a host for this session; returns the rule that holds now. Raises BadRequest."""
+        answer = await self._ask("allow", host=host, mode=mode, methods=list(methods), by=by)
+        rule: dict[str, Any] = answer["rule"]
+        return rule
+
+    async def cut(self, *, by: str, undo: bool = False) -> None:
+        """End all traffic; returns when nothing of it is left. Nothing passes until ``undo``."""
+        await self._ask("cut", by=by, undo=undo)
+
+    async def questions(self, on_event: Callable[[dict[str, Any]], None]) -> None:
+        """Be one who answers what code asks of the network: ``question`` and ``settled`` events, until this is cancelled or the
+        connection closes. While nobody is, such questions are answered no.
+        """
+        await self._ask("questions", on_event)
+
+    async def answer(self, question: str, *, allow: bool, by: str) -> bool:
+        """False when it was settled already."""
+        return bool((await self._ask("answer", question=question, allow=allow, by=by))["taken"])
 
     async def stop(self) -> None:
         """End kernel and supervisor; returns when both are gone."""
@@ -179,8 +201,9 @@ async def _connect_running(folder: SessionFolder) -> SessionClient | None:
 
 
 def supervisor_environment() -> dict[str, str]:
-    """Ours, less everything that is not on the list."""
-    return {k: v for k, v in os.environ.items() if k in PASSED_ENVIRONMENT or k.startswith("CELL_GATEWAY_")}
+    """Ours, less everything that is not on the list. Where packages come from is: the supervisor asks pip and npm on its own behalf."""
+    ours = {k: v for k, v in os.environ.items() if k in PASSED_ENVIRONMENT or k.startswith("CELL_GATEWAY_")}
+    return {**ours, **network_environment(os.environ)}
 
 
 async def _start_supervisor(folder: SessionFolder) -> None:
@@ -188,21 +211,13 @@ async def _start_supervisor(folder: SessionFolder) -> None:
     log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     command = [sys.executable, "-m", "kernel_gateway.supervisor.main", str(folder.path), "--ready", str(write_end)]
     try:
-        # It forks once more and leaves, so that the supervisor is nobody's child.
-        parent = await asyncio.to_thread(
-            subprocess.Popen,
-            command,
-            pass_fds=[write_end],
-            env=supervisor_environment(),
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+        scope = _scope()
+        # Where the service manager refuses after all, the supervisor does without.
+        if not scope or await _run_starter([*scope, *command], write_end, log) != 0:
+            await _run_starter(command, write_end, log)
     finally:
         os.close(write_end)
         os.close(log)
-    await asyncio.to_thread(parent.wait)
     with os.fdopen(read_end, "rb") as ready:
         line = await asyncio.to_thread(ready.readline)
     if not line:
@@ -210,6 +225,29 @@ async def _start_supervisor(folder: SessionFolder) -> None:
     answer = json.loads(line)
     if "error" in answer:
         raise _error(answer["error"])
+
+
+async def _run_starter(command: list[str], ready: int, log: int) -> int:
+    """The exit status of a process that forks once more and leaves, so that the supervisor is nobody's child."""
+    process = await asyncio.to_thread(
+        subprocess.Popen,
+        command,
+        pass_fds=[ready],
+        env=supervisor_environment(),
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+    )
+    return await asyncio.to_thread(process.wait)
+
+
+def _scope() -> list[str]:
+    if os.geteuid() == 0:
+        return []
+    from ..sandbox.limits import scope
+
+    return scope.command(scope.look(os.environ), secrets.token_hex(6))
 
 
 @contextmanager

@@ -10,9 +10,11 @@ from typing import Any
 import orjson
 
 from .. import __version__
+from ..egress.hosts import MODES, host_name
 from ..errors import BadRequest, GatewayError
 from ..journal import externalize
 from ..notebook.setup import needs
+from .egress import Egress
 from .execution import Execution
 from .run import cell_id, from_request
 from .runs import LINE_LIMIT, Output, RunRequest
@@ -28,11 +30,12 @@ class ControlServer:
     def __init__(
         self,
         execution: Execution,
+        egress: Egress,
         facts: dict[str, Any],
         build_notebook: Callable[[], Awaitable[str | None]],
         stop: Callable[[], None],
     ) -> None:
-        self._execution, self._facts = execution, facts
+        self._execution, self._egress, self._facts = execution, egress, facts
         self._build_notebook, self._stop = build_notebook, stop
         self._server: asyncio.AbstractServer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -46,6 +49,10 @@ class ControlServer:
             "notebook": self._notebook,
             "stats": self._stats,
             "stop": self._stop_session,
+            "allow": self._allow,
+            "cut": self._cut,
+            "questions": self._questions,
+            "answer": self._answer_question,
         }
 
     async def listen(self, path: Path) -> None:
@@ -62,20 +69,22 @@ class ControlServer:
             if not writer.is_closing():
                 writer.write(orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS, default=str) + b"\n")
 
+        gone = asyncio.Event()
         try:
             while line := await reader.readline():
-                task = asyncio.create_task(self._answer(line, send))
+                task = asyncio.create_task(self._answer(line, send, gone))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
         except (ConnectionError, ValueError):
             pass
         finally:
+            gone.set()
             writer.close()
 
-    async def _answer(self, line: bytes, send: Send) -> None:
+    async def _answer(self, line: bytes, send: Send, gone: asyncio.Event) -> None:
         number: Any = None
         try:
-            request = orjson.loads(line)
+            request: dict[str, Any] = {**orjson.loads(line), "gone": gone}
             number = request["id"]
             operation = self._operations[request["op"]]
             send({"id": number, "done": True, **await operation(request, lambda event: send({"id": number, **event}))})
@@ -137,6 +146,7 @@ class ControlServer:
         return {"seq": record["seq"]}
 
     async def _notebook(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
+        self._egress.record()
         return {"notice": await self._build_notebook()}
 
     async def _stats(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
@@ -149,6 +159,29 @@ class ControlServer:
             "rejected": kernel.rejected if kernel else 0,
             "damaged_lines": execution.journal.damaged,
         }
+
+    async def _allow(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
+        host, mode, methods = host_name(str(request["host"])), request["mode"], [str(m) for m in request["methods"]]
+        if mode not in MODES:
+            raise BadRequest(f"A host is allowed as {' or '.join(MODES)}, not as {mode!r}.")
+        return {"rule": self._egress.allow(host, mode, methods, str(request["by"])).to_json()}
+
+    async def _cut(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
+        await self._egress.cut(str(request["by"]), undo=bool(request.get("undo")))
+        return {}
+
+    async def _questions(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
+        """Questions about the network go to this front end until it goes; it answers each with ``answer``."""
+        leave = self._egress.attend(send)
+        try:
+            await request["gone"].wait()
+        finally:
+            leave()
+        return {}
+
+    async def _answer_question(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
+        is_allowed = request["allow"] is True
+        return {"taken": self._egress.answer(str(request["question"]), is_allowed=is_allowed, by=str(request["by"]))}
 
     async def _stop_session(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
         self._stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,9 @@ class Execution:
         self._tasks: set[asyncio.Task[Any]] = set()
         if history.is_new:
             self._write_session_record()
+        # Told before the kernel gets a run, and when its end is recorded.
+        self.on_begin: Callable[[Run], None] = lambda run: None
+        self.on_end: Callable[[Run], None] = lambda run: None
 
     @property
     def folder(self) -> SessionFolder:
@@ -170,12 +174,14 @@ class Execution:
 
     def _record_start(self, run: Run, kernel: Kernel, extra: dict[str, Any]) -> None:
         request = run.request
+        self.on_begin(run)
         optional = {
             k: getattr(request, k) for k in ("turn", "tool_use_id", "timeout") if getattr(request, k) is not None
         }
         if request.tags:
             optional["tags"] = list(request.tags)
         if run.hidden:
+            self.on_end(run)
             optional["hidden"] = True
         self.journal.append(
             "start",

@@ -39,6 +39,8 @@ class Place:
     image: Image
     runtime: Path
     context: zmq.Context[zmq.Socket[bytes]]
+    # The folder with the socket that leads out of the sandbox.
+    egress: Path
 
 
 class Generations:
@@ -112,7 +114,13 @@ class Generations:
         resumed, place = self.number > 0, self._place
         cause = "start" if not resumed else "restart" if not marker else "death" if self._died else "resume"
         kernel = await start_kernel(
-            self.number + 1, place.engine, place.image, place.folder, place.runtime, place.values
+            self.number + 1,
+            place.engine,
+            place.image,
+            place.folder,
+            place.runtime,
+            place.values,
+            place.egress,
         )
         self.number += 1
         self._router.generation(kernel.session)

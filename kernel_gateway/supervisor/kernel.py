@@ -14,6 +14,8 @@ from typing import Any
 
 import zmq
 
+from ..egress.inside import environment as egress_environment
+from ..egress.inside import with_relay
 from ..errors import KernelDied
 from ..image.layer import prepare_layer
 from ..image.store import Image
@@ -162,7 +164,13 @@ class Kernel:
 
 
 async def start_kernel(
-    generation: int, engine: Engine, image: Image, folder: SessionFolder, runtime: Path, values: Mapping[str, Any]
+    generation: int,
+    engine: Engine,
+    image: Image,
+    folder: SessionFolder,
+    runtime: Path,
+    values: Mapping[str, Any],
+    egress: Path,
 ) -> Kernel:
     """Start a sandbox with a kernel in it; the caller connects and awaits `Kernel.ready`. ``values`` is ``session.json``.
 
@@ -179,8 +187,8 @@ async def start_kernel(
         for path in (sockets / "connection.json", sockets):
             os.chown(path, uid, uid)
     spec = SandboxSpec(
-        command=image.kernel_command("/run/kernel/connection.json"),
-        environment=image.environment(cpus=policy.cpus),
+        command=with_relay(image.kernel_command("/run/kernel/connection.json")),
+        environment={**image.environment(cpus=policy.cpus), **egress_environment()},
         image=image.root,
         workspace=folder.workspace,
         outputs=folder.outputs,
@@ -188,6 +196,7 @@ async def start_kernel(
         sockets=sockets,
         policy=policy,
         uid=uid,
+        egress=egress,
         mounts=[Mount(Path(m["source"]), f"/workspace/inputs/{m['name']}") for m in values.get("mounts", [])],
         generation=generation,
     )

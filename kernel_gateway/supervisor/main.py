@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -18,6 +19,8 @@ from ..image.store import Image, ImageStore
 from ..journal import Journal
 from ..sandbox.bubblewrap import BubblewrapEngine
 from ..sandbox.engine import Engine
+from ..sandbox.limits import scope
+from ..sandbox.limits.interface import found_here
 from ..session.folder import SessionFolder, runtime_folder
 from .channels import ClientSockets
 from .control import ControlServer
@@ -58,14 +61,18 @@ class Supervisor:
         self._signer = Signer(self.sockets.key)
         # Messages that were not of the protocol or not signed with our key.
         self.rejected = 0
-        place = Place(folder, folder.read(), engine, image, self.runtime, self._context)
+        place = Place(folder, folder.read(), engine, image, self.runtime, self._context, egress_folder(self.runtime))
         self.execution = Execution(place, self.journal, self)
         self._building = asyncio.Lock()
 
+        self.egress = Egress(place, self.journal, self.runtime)
+        self.execution.on_begin, self.execution.on_end = self.egress.began, self.egress.ended
+        self.egress.on_record = self.execution.router.changed.set
     async def run(self, ready: int) -> None:
         """Until it is told to stop. ``ready`` is a descriptor that gets one JSON line when front ends may connect."""
         facts = {"pid": os.getpid(), "connection_file": str(self.sockets.connection_file)}
-        control = ControlServer(self.execution, facts, self.build_notebook, self.stopping.set)
+        control = ControlServer(self.execution, self.egress, facts, self.build_notebook, self.stopping.set)
+        self.egress.listen()
         await control.listen(self.runtime / "control")
         os.write(ready, b'{"ok": true}\n')
         os.close(ready)
@@ -80,6 +87,7 @@ class Supervisor:
         await self.build_notebook()
         control.close()
         self.sockets.close()
+        await self.egress.stop()
         self.journal.close()
         (self.runtime / "control").unlink(missing_ok=True)
         for result in results:
@@ -239,6 +247,9 @@ def main() -> int:
         described = {"type": type(error).__name__, "message": error.message, "next": error.next_step}
         print(f"supervisor: {error}", file=sys.stderr)
         try:
+    with contextlib.suppress(OSError):
+        # Only where the front end asked the user's service manager for a scope.
+        scope.settle(found_here(), os.getpid())
             os.write(arguments.ready, json.dumps({"error": described}).encode() + b"\n")
         except OSError:
             # The front end is connected already, or gone; the log has it.

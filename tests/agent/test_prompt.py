@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from kernel_gateway.agent.conversation import Attachment
 from kernel_gateway.agent.prompt import SessionFacts, isolation_of, prompt_text, session_facts, system_prompt
+from kernel_gateway.egress.hosts import HostRule
 from kernel_gateway.session.policy import GB, Policy
 
 FACTS = SessionFacts(
@@ -36,8 +37,17 @@ def test_a_limit_that_is_not_enforced_is_called_so() -> None:
 
 
 def test_no_network_is_said_where_there_is_none() -> None:
-    assert "No network" in system_prompt(FACTS)
-    assert "No network" not in system_prompt(SessionFacts(Policy(egress="registries")))
+    assert "No network" in system_prompt(SessionFacts(Policy(egress="none")))
+    assert "No network" not in system_prompt(FACTS)
+
+
+def test_what_of_the_network_is_open_is_said_and_how_to_speak_to_it() -> None:
+    hosts = (HostRule("api.example.com", "gateway"), HostRule("files.example.com", "tunnel"))
+    prompt = system_prompt(SessionFacts(Policy(egress="list"), hosts=hosts))
+    assert "`pip install` and `npm install` work" in prompt and "No other host" in prompt
+    assert "`http://api.example.com/…`" in prompt and "`https://files.example.com/…`" in prompt
+    asking = system_prompt(SessionFacts(Policy(egress="ask", ask_timeout=90)))
+    assert "the person is asked while your cell waits, up to 90 s" in asking and "No other host" not in asking
 
 
 def test_the_same_facts_give_the_same_bytes_in_any_order() -> None:

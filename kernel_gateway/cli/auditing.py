@@ -1,0 +1,118 @@
+"""What ``sessions audit``, ``allow`` and ``cut`` do."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ..config import load_settings
+from ..egress.audit import append, read
+from ..egress.hosts import MODES, host_name
+from ..egress.state import EgressState
+from ..errors import BadRequest, SupervisorUnavailable
+from ..journal import now
+from ..session.folder import SessionFolder, SessionStore
+from ..session.policy import Policy
+from ..supervisor.client import connect
+from .opening import owner_name
+from .say import print_table, say, say_data
+from .sizes import shown_size
+from .terminal import escape_name
+
+MEANINGS = {
+    "gateway": "plain HTTP from the sandbox, TLS from here; methods and paths are filtered, keys are added here",
+    "tunnel": "any bytes to this name; what is in them cannot be seen, so data can leave by it",
+}
+
+
+def print_audit(session: str, *, denied: bool, as_json: bool) -> None:
+    folder = SessionStore(load_settings().data).find(session)
+    lines = [r for r in read(folder.internals / "audit.jsonl") if not denied or r.get("verdict") == "deny"]
+    if as_json:
+        say_data(lines)
+    elif not lines:
+        print("Nothing was asked of the network.")
+    else:
+        header = ("time", "cell", "verdict", "how", "host", "request", "up", "down", "rule")
+        print_table(header, ([escape_name(cell) for cell in _row(line)] for line in lines))
+
+
+def _row(line: dict[str, Any]) -> list[str]:
+    """A request, or what a person said."""
+    time = str(line.get("time", ""))[:19].replace("T", " ")
+    cell = str(line.get("cell") or "")
+    if "after" in line:
+        cell = f"after {cell}"
+    if "event" in line:
+        by = f"by {line['by']}" if line.get("by") else ""
+        return [time, cell, str(line["event"]), str(line.get("mode", "")), str(line.get("host", "")), "", "", "", by]
+    request = f"{line.get('method', '')} {line.get('path', '')}".strip()
+    if line.get("query_bytes"):
+        request += f"?({line['query_bytes']} bytes)"
+    verdict = str(line.get("verdict", "")) + (f" {line['status']}" if line.get("status") else "")
+    sizes = [shown_size(int(line.get(k, 0))) for k in ("up", "down")]
+    return [
+        time,
+        cell,
+        verdict,
+        str(line.get("mode", "")),
+        str(line.get("host", "")),
+        request,
+        *sizes,
+        str(line.get("rule")),
+    ]
+
+
+async def allow_host(session: str, host: str, mode: str, methods: Sequence[str]) -> None:
+    folder = SessionStore(load_settings().data).find(session)
+    name, methods = host_name(host), [m.upper() for m in methods]
+    if mode not in MODES:
+        raise BadRequest(f"A host is allowed as {' or '.join(MODES)}, not as {mode!r}.")
+    if methods and mode == "tunnel":
+        raise BadRequest("A tunnel shows no methods.", "Use --as gateway.")
+    try:
+        async with connect(folder, start=False) as client:
+            await client.allow(name, mode, methods, by=owner_name())
+    except SupervisorUnavailable:
+        with _stopped(folder) as state:
+            if Policy.from_json(folder.read()["policy"]).egress == "none":
+                raise BadRequest("This session was made without any network.", "Make a new one.") from None
+            state.allow(name, mode, methods)
+        event = {"event": "allow", "host": name, "mode": mode, "methods": methods, "by": owner_name()}
+        append(folder.internals / "audit.jsonl", {"time": now(), **event})
+    say(f"{folder.id} may reach {name} as {mode}: {MEANINGS[mode]}.")
+
+
+async def cut_off(session: str, *, undo: bool) -> None:
+    folder = SessionStore(load_settings().data).find(session)
+    try:
+        async with connect(folder, start=False) as client:
+            await client.cut(by=owner_name(), undo=undo)
+    except SupervisorUnavailable:
+        with _stopped(folder) as state:
+            state.is_cut = not undo
+        append(
+            folder.internals / "audit.jsonl",
+            {"time": now(), "event": "open again" if undo else "cut", "by": owner_name()},
+        )
+    if undo:
+        say(f"{folder.id} has its network again, as before the cut.")
+    else:
+        say(f"{folder.id} is cut off: nothing passes. Undo it: cell-gateway sessions cut {folder.id} --undo")
+
+
+@contextmanager
+def _stopped(folder: SessionFolder) -> Generator[EgressState]:
+    """A stopped session's state, changed under the lock that a supervisor would hold."""
+    fd = os.open(folder.internals / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        path = folder.internals / "egress.json"
+        state = EgressState.load(path)
+        yield state
+        state.save(path)
+    finally:
+        os.close(fd)
