@@ -24,6 +24,7 @@ from ..sandbox.limits.interface import found_here
 from ..session.folder import SessionFolder, runtime_folder
 from .channels import ClientSockets
 from .control import ControlServer
+from .egress import Egress, egress_folder
 from .execution import Execution
 from .generations import Place
 from .messages import BadMessage, Message, Signer, compose, pack
