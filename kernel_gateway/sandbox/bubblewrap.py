@@ -283,8 +283,11 @@ class BubblewrapSandbox:
 
     @property
     def isolation(self) -> Mapping[str, Tier]:
-        """``disk`` is none: the largest file is limited, their sum is not."""
+        """``disk`` is none: the largest file is limited, their sum is not. Whoever starts the sandbox may watch that."""
         fixed: dict[str, Tier] = {
+            "file size": "enforced",
+            "open files": "enforced",
+            "core files": "enforced",
             "network": "enforced",
             "files": "enforced",
             "syscalls": "enforced",

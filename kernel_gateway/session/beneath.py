@@ -107,8 +107,8 @@ def open_stepwise(root: int, parts: Sequence[str], flags: int = FILE_FLAGS) -> i
         os.close(current)
 
 
-@dataclass
-class _Level:
+@dataclass(slots=True)
+class Level:
     """A folder on the way down: what it is, its path with a slash at the end, and the folders in it still to enter,
     last first.
     """
@@ -126,7 +126,7 @@ def walk(root: int) -> Iterator[Entry]:
     its content.
     """
     current = os.dup(root)
-    stack: list[_Level] = []
+    stack: list[Level] = []
     try:
         entries, level = _scan(current, "")
         yield from entries
@@ -134,7 +134,7 @@ def walk(root: int) -> Iterator[Entry]:
         while stack:
             if not stack[-1].todo:
                 stack.pop()
-                current = _climb(root, current, stack)
+                current = climb(root, current, stack)
                 continue
             prefix = f"{stack[-1].prefix}{stack[-1].todo.pop()}/"
             if (below := _enter(current, prefix)) is None:
@@ -147,7 +147,7 @@ def walk(root: int) -> Iterator[Entry]:
         os.close(current)
 
 
-def _enter(current: int, prefix: str) -> tuple[int, list[Entry], _Level] | None:
+def _enter(current: int, prefix: str) -> tuple[int, list[Entry], Level] | None:
     try:
         fd = os.open(prefix.split("/")[-2], FOLDER_FLAGS, dir_fd=current)
     except OSError:
@@ -159,30 +159,30 @@ def _enter(current: int, prefix: str) -> tuple[int, list[Entry], _Level] | None:
         return None
 
 
-def _climb(root: int, current: int, stack: list[_Level]) -> int:
+def climb(root: int, current: int, stack: list[Level]) -> int:
     """The descriptor of the stack's last level in place of ``current``; levels that are not where they were are
     dropped.
     """
     parent = os.open("..", FOLDER_FLAGS, dir_fd=current) if stack else os.dup(current)
     os.close(current)
-    while stack and _identity(parent) != stack[-1].identity:
+    while stack and identity_of(parent) != stack[-1].identity:
         os.close(parent)
         parts = stack[-1].prefix.split("/")[:-1]
         try:
             parent = open_beneath(root, parts, FOLDER_FLAGS) if parts else os.dup(root)
         except OSError:
             parent = os.dup(root)
-        if _identity(parent) != stack[-1].identity:
+        if identity_of(parent) != stack[-1].identity:
             stack.pop()
     return parent
 
 
-def _identity(fd: int) -> tuple[int, int]:
+def identity_of(fd: int) -> tuple[int, int]:
     status = os.fstat(fd)
     return status.st_dev, status.st_ino
 
 
-def _scan(fd: int, prefix: str) -> tuple[list[Entry], _Level]:
+def _scan(fd: int, prefix: str) -> tuple[list[Entry], Level]:
     entries: list[Entry] = []
     with os.scandir(fd) as found:
         for item in found:
@@ -190,7 +190,7 @@ def _scan(fd: int, prefix: str) -> tuple[list[Entry], _Level]:
                 entries.append(_entry(prefix + item.name, item.stat(follow_symlinks=False)))
     entries.sort(key=lambda e: e.path)
     folders = [e.path[len(prefix) :] for e in reversed(entries) if e.kind == "folder"]
-    return entries, _Level(_identity(fd), prefix, folders)
+    return entries, Level(identity_of(fd), prefix, folders)
 
 
 def _entry(path: str, status: os.stat_result) -> Entry:
@@ -215,7 +215,7 @@ def delete_tree(path: Path) -> None:
         if not stat.S_ISDIR(path.lstat().st_mode):
             path.unlink()
             return
-        _make_accessible(path.name, None, path)
+        make_accessible(path.name, None, path)
         with opened_folder(path) as root:
             while folders := _empty_once(root, root):
                 for name in folders:
@@ -224,7 +224,7 @@ def delete_tree(path: Path) -> None:
 
 
 def _empty_into(root: int, name: str) -> None:
-    _make_accessible(name, root)
+    make_accessible(name, root)
     folder = os.open(name, FOLDER_FLAGS, dir_fd=root)
     try:
         while _empty_once(folder, root):
@@ -246,12 +246,13 @@ def _empty_once(folder: int, root: int) -> list[str]:
     folders = [name for name, is_folder in items if is_folder]
     if folder != root:
         for name in folders:
-            _make_accessible(name, folder)
+            make_accessible(name, folder)
             os.rename(name, f".delete-{secrets.token_hex(8)}", src_dir_fd=folder, dst_dir_fd=root)
     return folders
 
 
-def _make_accessible(name: str, dir_fd: int | None, path: Path | None = None) -> None:
+def make_accessible(name: str, dir_fd: int | None, path: Path | None = None) -> None:
+    """Let the owner of a folder, which we are or stand above, read, change and pass it."""
     fd = os.open(path or name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
     try:
         mode = os.fstat(fd).st_mode

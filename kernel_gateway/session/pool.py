@@ -31,6 +31,8 @@ _RENAME_NOREPLACE = 1
 _AT_FDCWD = -100
 # What must agree before a ready sandbox can serve a new session.
 _FIXED = ("version", "policy", "engine", "image", "mounts")
+# What belongs to the sandbox rather than to the session.
+_KEPT = ("uid", "isolation")
 
 
 class Pool:
@@ -88,16 +90,17 @@ class Pool:
             return
 
     def _take(self, folder: SessionFolder, values: dict[str, Any], name: str | None) -> SessionFolder:
-        uid = folder.read().get("uid")
+        found = folder.read()
+        uid, kept = found.get("uid"), {k: found[k] for k in _KEPT if k in found}
         self._store.root.mkdir(mode=0o711, parents=True, exist_ok=True)
         while True:
             target = SessionFolder(self._store.root / (name or readable_id()))
-            folder.write({**values, "session": target.id, "uid": uid})
+            folder.write({**values, **kept, "session": target.id})
             try:
                 _rename(folder.path, target.path)
             except FileExistsError:
                 if name:
-                    folder.write({**values, "generic": True, "session": folder.id, "uid": uid})
+                    folder.write({**values, **kept, "generic": True, "session": folder.id})
                     raise BadRequest(f"A session {name!r} exists already.") from None
                 continue
             if uid is not None:

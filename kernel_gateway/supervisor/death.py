@@ -13,6 +13,8 @@ def cause_of(exit_: Exit, kill_cause: str | None) -> tuple[str, str]:
         return "timeout", "It did not stop when it was interrupted and was killed."
     if kill_cause == "interrupted":
         return "killed", "It did not stop when it was interrupted and was killed."
+    if kill_cause == "disk limit":
+        return "disk limit", "It wrote more than the session may keep on disk. Delete files first."
     if kill_cause is not None:
         return kill_cause, ""
     if exit_.out_of_memory:

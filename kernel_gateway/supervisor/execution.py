@@ -12,6 +12,8 @@ from ..errors import BadRequest, DiskFull, GatewayError, KernelDied
 from ..journal import Journal, Record
 from ..session.folder import SessionFolder
 from ..session.policy import Policy
+from ..session.usage import Usage, usage_of
+from .disk import Verdict
 from .environment import describe
 from .generations import Generations, Place, marker_request
 from .history import read_history
@@ -99,16 +101,29 @@ class Execution:
         """A fresh kernel, asked for by a Jupyter client: what runs is stopped."""
         self.submit(from_request(marker_request(self.generations.number + 1), "", restart=True))
 
-    def interrupt(self, key: str | None) -> bool:
-        """Stop that run, or the one running when ``key`` is None. A queued one is taken out."""
+    def interrupt(self, key: str | None, *, by: str = "person", reason: str | None = None) -> bool:
+        """Stop that run, or the one running when ``key`` is None. A queued one is taken out. ``reason`` is told with its end."""
         run = self.running if key is None else self._active.get(key)
         if run is None or run.done.done():
             return False
-        run.stopping = "interrupted"
+        run.stopping, run.stop_reason = "interrupted", reason
         run.stop_requested.set()
         with contextlib.suppress(DiskFull):
-            self.journal.append("interrupt", run=run.request.run, by="person")
+            self.journal.append("interrupt", run=run.request.run, by=by)
         return True
+
+    async def measure_disk(self) -> Usage:
+        """What the session's folders hold now."""
+        return await asyncio.to_thread(usage_of, [self.folder.path], self.policy.disk)
+
+    def on_disk(self, found: Verdict, text: str) -> None:
+        """The disk limit is reached: the cell that goes on writing is interrupted, a program without a cell is killed."""
+        if found == "interrupt":
+            self.interrupt(None, by="disk limit", reason=text)
+        elif found == "kill" and self.kernel is not None:
+            self._spawn(self.generations.kill(self.kernel, "disk limit"))
+        else:
+            self.generations.pending_notice = text
 
     def pass_on(self, channel: str, message: Message) -> None:
         """Any other request: to the kernel as it is; its answer goes back to the asking identity."""
@@ -231,7 +246,7 @@ class Execution:
             if isinstance(content.get(key), str):
                 fields[key] = content[key][:2000]
         pending = None if run.hidden or run.internal else self.generations.pending_notice
-        notices = [n for n in (pending, run.death, fields.get("notice")) if n]
+        notices = [n for n in (pending, run.stop_reason, run.death, fields.get("notice")) if n]
         if pending:
             self.generations.pending_notice = None
         if notices:

@@ -14,7 +14,7 @@ from ..errors import KernelDied
 from ..image.store import Image
 from ..journal import Journal
 from ..notebook.setup import bash_cell, node_cell, restart_cell, setup_cell
-from ..sandbox.engine import Engine, Exit
+from ..sandbox.engine import Engine, Exit, Tier
 from ..session.folder import SessionFolder
 from .death import cause_of, death_notice, resume_notice
 from .history import History
@@ -127,12 +127,14 @@ class Generations:
         kernel.connect(place.context, self._router.on_reply, self._router.on_iopub)
         try:
             await until_ready(kernel)
-            facts: dict[str, Any] = {"engine": place.engine.name, "isolation": dict(kernel.isolation)}
+            facts: dict[str, Any] = {"engine": place.engine.name, "isolation": _isolation(kernel)}
             self._journal.append("kernel", generation=kernel.generation, cause=cause, **facts)
         except BaseException:
             await kernel.stop()
             raise
         self.kernel, self._kill_cause = kernel, None
+        place.values = {**place.values, "isolation": facts["isolation"]}
+        place.folder.write({**place.folder.read(), "isolation": facts["isolation"]})
         self._watching = asyncio.create_task(self._watch(kernel))
         await self._prepare(marker=marker and resumed and self.has_cells, cause=cause)
 
@@ -181,6 +183,12 @@ class Generations:
             self.pending_notice = notice
             self._journal.sync()
         self._router.bury(notice)
+
+
+def _isolation(kernel: Kernel) -> dict[str, Tier]:
+    """What the engine enforces, and what the supervisor watches where it does not (`disk`)."""
+    found = dict(kernel.isolation)
+    return {**found, "disk": "watched"} if found.get("disk") == "none" else found
 
 
 def marker_request(generation: int) -> RunRequest:

@@ -24,6 +24,7 @@ from ..sandbox.limits.interface import found_here
 from ..session.folder import SessionFolder, runtime_folder
 from .channels import ClientSockets
 from .control import ControlServer
+from .disk import DiskWatch
 from .egress import Egress, egress_folder
 from .execution import Execution
 from .generations import Place
@@ -65,6 +66,9 @@ class Supervisor:
         place = Place(folder, folder.read(), engine, image, self.runtime, self._context, egress_folder(self.runtime))
         self.execution = Execution(place, self.journal, self)
         self._building = asyncio.Lock()
+        execution, policy = self.execution, self.execution.policy
+        self._disk = DiskWatch(execution.measure_disk, policy.disk, execution.on_disk)
+        execution.router.on_turn.append(lambda: self._disk.turned(is_running=execution.running is not None))
 
         self.egress = Egress(place, self.journal, self.runtime)
         self.execution.on_begin, self.execution.on_end = self.egress.began, self.egress.ended
@@ -79,6 +83,7 @@ class Supervisor:
         os.close(ready)
         asyncio.get_running_loop().call_later(UNCLAIMED_SECONDS, self._end_unclaimed)
         tasks = [asyncio.create_task(work) for work in (self.execution.work(), self._keep_notebook(), self._warm_up())]
+        tasks.append(asyncio.create_task(self._disk.work()))
         stopping = asyncio.create_task(self.stopping.wait())
         await asyncio.wait([stopping, *tasks[:2]], return_when=asyncio.FIRST_COMPLETED)
         await self.execution.stop()
@@ -242,6 +247,9 @@ def main() -> int:
         os._exit(0)
     os.setsid()
     os.umask(0o022)
+    with contextlib.suppress(OSError):
+        # Only where the front end asked the user's service manager for a scope.
+        scope.settle(found_here(), os.getpid())
     try:
         asyncio.run(_supervise(arguments.folder, arguments.ready))
     except GatewayError as error:

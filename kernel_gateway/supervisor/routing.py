@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Protocol
 
 from .messages import BadMessage, Message, compose
@@ -28,7 +29,9 @@ class Router:
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
-        self.running: Run | None = None
+        self._running: Run | None = None
+        # Called when a run begins or ends.
+        self.on_turn: list[Callable[[], None]] = []
         # Messages whose parent is no request of ours: forged, foreign or of an earlier generation.
         self.dropped = 0
         # Set when something was recorded: the notebook is behind.
@@ -37,6 +40,16 @@ class Router:
         self._passed: OrderedDict[str, list[bytes]] = OrderedDict()
         # Sessions of our own questions to the kernel.
         self._own: set[str] = set()
+
+    @property
+    def running(self) -> Run | None:
+        return self._running
+
+    @running.setter
+    def running(self, run: Run | None) -> None:
+        self._running = run
+        for turned in self.on_turn:
+            turned()
 
     def begin(self, run: Run, record: RunRecord) -> None:
         """Outputs with this run's parent go to its record, for as long as its kernel lives: late ones too."""

@@ -51,6 +51,8 @@ class Run:
     idle: Message | None = None
     # Why we end it before its time: timeout or interrupted.
     stopping: ExitKind | None = None
+    # What whoever asked for the run must know about that.
+    stop_reason: str | None = None
     # Set when the kernel died under it: what the caller must know.
     death: str | None = None
     stop_requested: asyncio.Event = field(default_factory=asyncio.Event)

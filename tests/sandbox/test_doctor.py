@@ -67,3 +67,9 @@ def test_elsewhere_than_linux_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch
     assert len(doctor.probe()) == 1
     with pytest.raises(EngineUnavailable, match="needs Linux"):
         doctor.working_bwrap()
+
+
+def test_each_limit_is_told_with_what_holds_it() -> None:
+    [found] = [finding for finding in doctor.probe() if finding.name == "limits"]
+    for limit in ("memory", "processes", "cpu", "disk", "file size", "open files", "core files"):
+        assert any(f"{limit} {tier}" in found.detail for tier in ("enforced", "watched", "none")), limit

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ...session.policy import Policy
+from ..engine import Tier
 from . import cgroup_v1, cgroup_v2, rlimits
-from .interface import Limits, found_here
+from .interface import Hierarchy, Limits, found_here
 
-__all__ = ["Limits", "create", "describe"]
+__all__ = ["Limits", "create", "describe", "tiers"]
 
 
 def create(policy: Policy, uid: int) -> Limits:
@@ -23,6 +24,20 @@ def create(policy: Policy, uid: int) -> Limits:
 def describe() -> str:
     """The means that `create` would take: ``cgroup v2``, ``cgroup v1`` or ``rlimits``."""
     return next((name for name, _ in _group_makers(Policy())), "rlimits")
+
+
+def tiers() -> Mapping[str, Tier]:
+    """What `create` would achieve for memory, processes and cpu."""
+    if describe() == "rlimits":
+        return rlimits.TIERS
+    cpu: Tier = "enforced" if _limits_cpu(found_here()) else "none"
+    return {"memory": "enforced", "processes": "enforced", "cpu": cpu}
+
+
+def _limits_cpu(found: Mapping[str, Hierarchy]) -> bool:
+    if (place := cgroup_v2.parent(found)) is not None:
+        return cgroup_v2.hands_out(place, {"cpu"})
+    return "cpu" in (cgroup_v1.parents(found) or {})
 
 
 def _group_makers(policy: Policy) -> list[tuple[str, Callable[[], Limits]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from . import groups
 from .interface import OWN_PROCESSES, Hierarchy
 
 _PERIOD_MICROSECONDS = 100_000
-_NEEDED = {"memory", "pids"}
+_NEEDED = frozenset({"memory", "pids"})
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,15 @@ def parent(found: Mapping[str, Hierarchy]) -> Path | None:
         return None
     top, own = found[""].mount_point, found[""].own
     for place in (own, *own.parents):
-        if _hands_out(place) and os.access(place, os.W_OK) and os.access(place / "cgroup.procs", os.W_OK):
+        if hands_out(place) and os.access(place, os.W_OK) and os.access(place / "cgroup.procs", os.W_OK):
             return place
         if place == top:
             break
     return top if _switch_on(top) else None
 
 
-def _hands_out(place: Path) -> bool:
-    return set(_words(place / "cgroup.subtree_control")) >= _NEEDED
+def hands_out(place: Path, controllers: Set[str] = _NEEDED) -> bool:
+    return set(_words(place / "cgroup.subtree_control")) >= controllers
 
 
 def _switch_on(top: Path) -> bool:
@@ -80,7 +80,7 @@ def _switch_on(top: Path) -> bool:
     for controllers in ("+memory +pids", "+cpu"):
         with contextlib.suppress(OSError):
             groups.write(top / "cgroup.subtree_control", controllers)
-    return _hands_out(top)
+    return hands_out(top)
 
 
 def _words(path: Path) -> list[str]:

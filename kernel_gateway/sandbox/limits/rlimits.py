@@ -14,6 +14,7 @@ from ...session.policy import Policy
 from ..engine import Tier
 from .interface import OWN_PROCESSES
 
+TIERS: Mapping[str, Tier] = {"memory": "watched", "processes": "enforced", "cpu": "none"}
 _WATCH_SECONDS = 1.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -31,7 +32,7 @@ class Rlimits:
 
     @property
     def tiers(self) -> Mapping[str, Tier]:
-        return {"memory": "watched", "processes": "enforced", "cpu": "none"}
+        return TIERS
 
     def join_fds(self) -> list[int]:
         return []
