@@ -43,11 +43,11 @@ class Execution:
         self._queue: asyncio.Queue[Run] = asyncio.Queue()
         self._active: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
-        if history.is_new:
-            self._write_session_record()
         # Told before the kernel gets a run, and when its end is recorded.
         self.on_begin: Callable[[Run], None] = lambda run: None
         self.on_end: Callable[[Run], None] = lambda run: None
+        if history.is_new:
+            self._write_session_record()
 
     @property
     def folder(self) -> SessionFolder:
@@ -174,12 +174,14 @@ class Execution:
             raise KernelDied("crash", "It ended before the cell could start.")
         self._record_start(run, kernel, extra)
         self.router.running, began = run, loop.time()
+        self.on_begin(run)
         try:
             kernel.send("shell", run.message)
             await self._until_finished(run, kernel)
             self._record_end(run, loop.time() - began)
         finally:
             self.router.running = None
+            self.on_end(run)
         if run.stopping is not None and self.kernel is kernel and not await kernel.round_trip(SIGNAL_SECONDS):
             # Whatever it still does, the next cell must not be hit by it.
             await self.generations.kill(kernel, run.stopping)
@@ -189,14 +191,12 @@ class Execution:
 
     def _record_start(self, run: Run, kernel: Kernel, extra: dict[str, Any]) -> None:
         request = run.request
-        self.on_begin(run)
         optional = {
             k: getattr(request, k) for k in ("turn", "tool_use_id", "timeout") if getattr(request, k) is not None
         }
         if request.tags:
             optional["tags"] = list(request.tags)
         if run.hidden:
-            self.on_end(run)
             optional["hidden"] = True
         self.journal.append(
             "start",

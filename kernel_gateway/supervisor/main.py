@@ -65,14 +65,14 @@ class Supervisor:
         self.rejected = 0
         place = Place(folder, folder.read(), engine, image, self.runtime, self._context, egress_folder(self.runtime))
         self.execution = Execution(place, self.journal, self)
+        self.egress = Egress(place, self.journal, self.runtime)
+        self.execution.on_begin, self.execution.on_end = self.egress.began, self.egress.ended
+        self.egress.on_record = self.execution.router.changed.set
         self._building = asyncio.Lock()
         execution, policy = self.execution, self.execution.policy
         self._disk = DiskWatch(execution.measure_disk, policy.disk, execution.on_disk)
         execution.router.on_turn.append(lambda: self._disk.turned(is_running=execution.running is not None))
 
-        self.egress = Egress(place, self.journal, self.runtime)
-        self.execution.on_begin, self.execution.on_end = self.egress.began, self.egress.ended
-        self.egress.on_record = self.execution.router.changed.set
     async def run(self, ready: int) -> None:
         """Until it is told to stop. ``ready`` is a descriptor that gets one JSON line when front ends may connect."""
         facts = {"pid": os.getpid(), "connection_file": str(self.sockets.connection_file)}
@@ -87,13 +87,13 @@ class Supervisor:
         stopping = asyncio.create_task(self.stopping.wait())
         await asyncio.wait([stopping, *tasks[:2]], return_when=asyncio.FIRST_COMPLETED)
         await self.execution.stop()
+        await self.egress.stop()
         for task in [stopping, *tasks]:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
         await self.build_notebook()
         control.close()
         self.sockets.close()
-        await self.egress.stop()
         self.journal.close()
         (self.runtime / "control").unlink(missing_ok=True)
         for result in results:
@@ -256,9 +256,6 @@ def main() -> int:
         described = {"type": type(error).__name__, "message": error.message, "next": error.next_step}
         print(f"supervisor: {error}", file=sys.stderr)
         try:
-    with contextlib.suppress(OSError):
-        # Only where the front end asked the user's service manager for a scope.
-        scope.settle(found_here(), os.getpid())
             os.write(arguments.ready, json.dumps({"error": described}).encode() + b"\n")
         except OSError:
             # The front end is connected already, or gone; the log has it.
