@@ -23,7 +23,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
-ENGINES = ("auto", "bubblewrap")
+ENGINES = ("auto", "bubblewrap", "docker", "gvisor", "podman")
 EGRESS = ("none", "registries", "list", "ask")
 DEFAULT_MODEL = "claude-opus-5-5"
 PRICE_KEYS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")

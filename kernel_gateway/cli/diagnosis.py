@@ -14,6 +14,7 @@ from ..config import Settings, load_settings
 from ..errors import GatewayError, NotFound
 from ..image.store import ImageStore
 from ..sandbox.doctor import Finding, probe
+from ..sandbox.engines import probe_containers
 from .keys import found_keys
 from .say import has_colour, say_data
 from .sizes import shown_size
@@ -31,7 +32,8 @@ def diagnose() -> list[Finding]:
     except GatewayError as error:
         return [*findings, Finding("settings", False, error.message, error.next_step)]
     checks: tuple[Callable[[Settings], Finding], ...] = (_config_file, _data, _space, _image, _key)
-    return [*findings, *(check(settings) for check in checks), _survival()]
+    containers = probe_containers(settings["engine"])
+    return [*findings, *containers, *(check(settings) for check in checks), _survival()]
 
 
 def print_findings(findings: list[Finding], *, as_json: bool) -> None:

@@ -34,6 +34,14 @@ def build_command(
             help="Your own packages instead of the default ones, as pip takes them. Wheels only.",
         ),
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine",
+            help="docker, gvisor or podman: also make the root file system of its containers, with Debian's present packages.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Build an image from this machine's Python. Nothing is done when the same one is there.
@@ -45,6 +53,10 @@ def build_command(
 
     with shown_progress() as progress:
         image = build(ImageStore(), name, requirements, progress)
+        if engine is not None:
+            from ..image.base import build_base
+
+            build_base(engine, progress)
     say_data(_summary(image)) if as_json else _print_image(image)
 
 

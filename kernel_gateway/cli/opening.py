@@ -62,14 +62,13 @@ async def find_or_create(settings: Settings, opening: Opening) -> SessionFolder:
 
 async def create(settings: Settings, opening: Opening) -> SessionFolder:
     """A new session, once it is sure that a sandbox can be made and the image is there."""
-    from ..sandbox.bubblewrap import BubblewrapEngine
+    from ..sandbox.engines import make_engine, presumed
     from ..session.create import create_session, session_values
 
-    engine = BubblewrapEngine()
     values = session_values(
         settings,
         image=ensured_image(settings),
-        engine=engine.name,
+        engine=presumed(settings["engine"]),
         mounts=parse_mounts(settings, opening.mounts),
         model=settings["model"],
         owner=owner_name(),
@@ -77,7 +76,7 @@ async def create(settings: Settings, opening: Opening) -> SessionFolder:
     if settings["pool.size"] and (claimed := await Pool(settings.data).claim(values, opening.new_name)):
         # Its sandbox runs already: there is nothing to try.
         return claimed
-    engine.check()
+    values["engine"] = make_engine(settings["engine"]).name
     return create_session(settings.data, values, opening.new_name)
 
 

@@ -55,7 +55,9 @@ Mounts = Annotated[
 ModelName = Annotated[str | None, typer.Option("--model", help="The model's name.", show_default=False)]
 EngineName = Annotated[
     str | None,
-    typer.Option("--engine", help="What makes the sandbox: auto or bubblewrap.", show_default=False),
+    typer.Option(
+        "--engine", help="What makes the sandbox: auto, bubblewrap, docker, gvisor or podman.", show_default=False
+    ),
 ]
 EgressName = Annotated[
     str | None,

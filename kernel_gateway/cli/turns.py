@@ -28,10 +28,10 @@ from ..egress.state import EgressState
 from ..errors import BadRequest, GatewayError
 from ..image.store import ImageStore
 from ..journal import read
+from ..sandbox.engines import make_engine
 from ..session.folder import SessionFolder, SessionStore
 from ..session.policy import Policy
 from ..supervisor.client import SessionClient
-from ..supervisor.main import make_engine
 from ..supervisor.runs import Output, RunResult
 from .cells import say_end
 from .display import Display, Words, words_on

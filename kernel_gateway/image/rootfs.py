@@ -43,6 +43,7 @@ ln -sf /run/etc/group etc/group
 ln -sf /proc/mounts etc/mtab
 ln -sf /usr/share/zoneinfo/Etc/UTC etc/localtime
 echo Etc/UTC > etc/timezone
+printf '127.0.0.1\\tlocalhost sandbox\\n::1\\tlocalhost\\n' > etc/hosts
 printf '%s\\n' 'passwd: files' 'group: files' 'shadow: files' 'hosts: files' 'services: files' 'protocols: files' > etc/nsswitch.conf
 find . -xdev -type f -perm /6000 -exec chmod a-s {} +
 find . -xdev -name __pycache__ -prune -exec rm -rf {} +

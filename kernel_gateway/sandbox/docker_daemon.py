@@ -90,14 +90,18 @@ def _is_socket(path: Path) -> bool:
 
 def ready_daemon(engine: EngineName) -> Daemon:
     """The daemon, sure to be able to make a sandbox. Raises EngineUnavailable with the reason and the commands that help."""
-    if find_spec("aiodocker") is None:
-        raise EngineUnavailable(
-            f"The engine {engine} needs a package that is not installed.",
-            'Install it: pip install "cell-gateway[docker]"',
-        )
+    require_package(engine)
     daemon = find_daemon(engine)
     _check_base(daemon)
     return daemon
+
+
+def require_package(engine: EngineName) -> None:
+    if find_spec("aiodocker") is None:
+        raise EngineUnavailable(
+            f"The engine {engine} needs aiodocker, which is not installed.",
+            'Install it: pip install "cell-gateway[docker]"',
+        )
 
 
 def find_daemon(engine: EngineName) -> Daemon:

@@ -18,7 +18,7 @@ OWN_PROCESSES = 4
 # gVisor's kernel is a Go program whose threads count too, and each process inside has one more that traces it.
 _GVISOR_PROCESSES = 64
 _PYTHON = "/image/python/bin/python3"
-_MASKED = ("asound", "latency_stats", "timer_stats", "timer_list", "kpagecount", "kpageflags", "kpagecgroup")
+_MASKED = ("asound", "latency_stats", "timer_stats", "kpagecount", "kpageflags", "kpagecgroup")
 _READ_ONLY = ("/proc/bus", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
@@ -34,6 +34,7 @@ def container(spec: SandboxSpec, daemon: Daemon, uid: int, labels: Mapping[str, 
         # The environment is told twice: the engine adds to its own.
         "Entrypoint": [_PYTHON, "-I", "-S", "-c", INSIDE.read_text(), json.dumps(_wanted(spec, uid, stdin))],
         "Cmd": [],
+        # Not only no network but none of its files either: the machine's resolv.conf names its name server.
         "NetworkDisabled": True,
         "OpenStdin": True,
         # The end of our connection is the end of its stdin, which ends everything in it.
@@ -71,10 +72,6 @@ def _host_config(spec: SandboxSpec, daemon: Daemon, uid: int) -> dict[str, Any]:
         "NetworkMode": "none",
         "IpcMode": "private",
         "CgroupnsMode": "private",
-        # Nothing of the machine's own name service; there is no network to ask it over.
-        "Dns": ["127.0.0.1"],
-        "DnsSearch": ["."],
-        "ExtraHosts": [f"{layout.HOSTNAME}:127.0.0.1"],
         "Memory": policy.memory,
         "MemorySwap": policy.memory,
         "PidsLimit": policy.processes + OWN_PROCESSES + (_GVISOR_PROCESSES if gvisor else 0),
@@ -108,9 +105,10 @@ def _mounts(spec: SandboxSpec) -> list[dict[str, Any]]:
         "workspace": ("/workspace", writable),
         "layer": ("/home/user", writable),
         "sockets": ("/run/kernel", writable),
+        "egress": ("/run/egress", False),
         **{f"mount{i}": (mount.target, mount.writable) for i, mount in enumerate(spec.mounts)},
     }
-    return [_mount(found[name], target, writable=may_write) for name, (target, may_write) in targets.items()]
+    return [_mount(found[name], to, writable=may_write) for name, (to, may_write) in targets.items() if name in found]
 
 
 def _mount(source: Path, target: str, *, writable: bool) -> dict[str, Any]:

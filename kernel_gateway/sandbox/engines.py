@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..errors import BadRequest, EngineUnavailable
 from .bubblewrap import BubblewrapEngine
-from .docker_daemon import EngineName, ready_daemon
+from .docker_daemon import EngineName, find_sockets, ready_daemon
+from .doctor import Finding
 from .engine import Engine
 
 CONTAINERS: tuple[EngineName, ...] = ("docker", "gvisor", "podman")
@@ -23,6 +26,11 @@ def make_engine(name: str) -> Engine:
     engine = _make(name)
     engine.check()
     return engine
+
+
+def presumed(name: str) -> str:
+    """The name that `make_engine` would most likely give its engine, without a trial."""
+    return "bubblewrap" if name == AUTO else name
 
 
 def container_engine(name: str) -> EngineName:
@@ -61,3 +69,27 @@ def _first() -> Engine:
     raise EngineUnavailable(
         reason.message, "\n".join(filter(None, (reason.next_step, "Or use another engine.", *others)))
     )
+
+
+def probe_containers(wanted: str = AUTO) -> list[Finding]:
+    """What ``doctor`` says of the container engines. One that is missing is only wrong when it is the ``wanted`` one."""
+    findings: list[Finding] = []
+    for name in CONTAINERS:
+        try:
+            daemon = ready_daemon(name)
+        except EngineUnavailable as error:
+            # Commands to install what nobody asked for would hide the rest.
+            asked = wanted == name or bool(_sockets(name))
+            findings.append(
+                Finding(name, False if wanted == name else None, error.message, error.next_step if asked else "")
+            )
+        else:
+            findings.append(Finding(name, True, f"{daemon.socket} makes sandboxes: --engine {name}"))
+    return findings
+
+
+def _sockets(name: EngineName) -> list[Path]:
+    try:
+        return find_sockets(name)
+    except EngineUnavailable:
+        return []

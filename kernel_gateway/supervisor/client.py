@@ -26,7 +26,10 @@ from .runs import LINE_LIMIT, Output, RunRequest, RunResult, fold_outputs
 OnOutput = Callable[[list[Output]], None]
 
 # The supervisor's whole environment: what it needs to find its files, and nothing a front end may hold, such as the model's key.
-PASSED_ENVIRONMENT = ("PATH", "HOME", "LANG", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "TMPDIR", "USER")
+PASSED_ENVIRONMENT = (
+    *("PATH", "HOME", "LANG", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "TMPDIR", "USER"),
+    *("DOCKER_HOST", "CONTAINER_HOST"),
+)
 
 
 class SessionClient:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import zmq
 
-from ..errors import BadRequest, GatewayError, SessionBusy
+from ..errors import GatewayError, SessionBusy
 from ..image.store import Image, ImageStore
 from ..journal import Journal
-from ..sandbox.bubblewrap import BubblewrapEngine
 from ..sandbox.engine import Engine
+from ..sandbox.engines import make_engine
 from ..sandbox.limits import scope
 from ..sandbox.limits.interface import found_here
 from ..session.folder import SessionFolder, runtime_folder
@@ -31,21 +31,11 @@ from .generations import Place
 from .messages import BadMessage, Message, Signer, compose, pack
 from .run import from_client
 
-ENGINES = {"bubblewrap": BubblewrapEngine}
 # The notebook follows the last change after so many seconds without another.
 NOTEBOOK_SECONDS = 1.0
 # A ready sandbox that nobody claims ends itself.
 UNCLAIMED_SECONDS = 3600.0
 LOCK_SECONDS = 20
-
-
-def make_engine(name: str) -> Engine:
-    """Raises BadRequest for a name this version does not have, EngineUnavailable where it cannot work."""
-    if name not in ENGINES:
-        raise BadRequest(f"There is no engine {name!r}.", f"Engines: {', '.join(ENGINES)}.")
-    engine = ENGINES[name]()
-    engine.check()
-    return engine
 
 
 class Supervisor:
