@@ -58,7 +58,15 @@ class Image:
             "--HistoryManager.hist_file=:memory:",
             # Its parent is PID 1 of the sandbox. ipykernel polls for no such parent, and without any it prints advice meant for terminals.
             "--IPKernelApp.parent_handle=1",
+            f"--IPKernelApp.exec_lines={_KEEP_ALL_OUTPUT}",
         ]
+
+
+# ZMQ's publishers drop what their reader has not taken beyond 1,000 messages, and tell nobody. What waits counts as the kernel's memory.
+# 23 is SNDHWM; the socket belongs to that thread.
+_KEEP_ALL_OUTPUT = (
+    "(lambda thread: thread.schedule(lambda: thread.socket.setsockopt(23, 0)))(get_ipython().kernel.iopub_thread)"
+)
 
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS")

@@ -46,17 +46,30 @@ async def sockets_listening(folder: Path, names: Iterable[str], owner: int) -> N
         os.close(fd)
 
 
+def open_kernel_socket(path: Path, owner: int) -> int:
+    """The O_PATH descriptor of a socket of ``owner``: what is put in its place later changes nothing. The caller closes it.
+
+    Raises FileNotFoundError, and KernelDied when something else lies there, a link for one.
+    """
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    status = os.fstat(fd)
+    if not stat.S_ISSOCK(status.st_mode) or status.st_uid != owner:
+        os.close(fd)
+        raise KernelDied("crash", f"{path.name} is not a socket of the kernel.")
+    return fd
+
+
 async def _listens(path: Path, owner: int) -> bool:
     try:
-        status = path.lstat()
+        fd = open_kernel_socket(path, owner)
     except FileNotFoundError:
         return False
-    if not stat.S_ISSOCK(status.st_mode) or status.st_uid != owner:
-        raise KernelDied("crash", f"{path.name} is not a socket of the kernel.")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(str(path))
-        except (ConnectionRefusedError, BlockingIOError):
-            return False
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)
+            probe.connect(f"/proc/self/fd/{fd}")
+    except (ConnectionRefusedError, BlockingIOError):
+        return False
+    finally:
+        os.close(fd)
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import secrets
@@ -12,10 +13,16 @@ from pathlib import Path
 
 import zmq
 
+from ..errors import KernelDied
+from . import zmtp
+from .arrivals import open_kernel_socket
+
 # A client that reads slowly loses messages only beyond this many; outputs are batched, so that is hours of printing.
 CLIENT_HIGH_WATER = 100_000
 # Messages handled in one go before others get their turn.
 BATCH = 200
+
+OnFrames = Callable[[list[bytes]], None]
 
 PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "control": 4, "hb": 5}
 
@@ -49,16 +56,6 @@ class Channel:
                 return
             self._on_frames(self._socket.recv_multipart(zmq.NOBLOCK))
         self._schedule()
-
-    def drain_all(self) -> None:
-        """Handle everything that has arrived so far."""
-        while not self._socket.closed and self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:  # pyright: ignore[reportOperatorIssue]
-            self._on_frames(self._socket.recv_multipart(zmq.NOBLOCK))
-
-    def when_ended(self, on_end: Callable[[], None]) -> Channel:
-        """Calls ``on_end`` when the other side has closed and all that it sent has been received."""
-        monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        return Channel(monitor, lambda frames: on_end())
 
     def close(self) -> None:
         if not self._socket.closed:
@@ -120,49 +117,62 @@ _CLIENT_KINDS = {"shell": zmq.ROUTER, "control": zmq.ROUTER, "stdin": zmq.ROUTER
 class KernelSockets:
     """Our side of the kernel's sockets. ``folder`` is writable for the code inside: nothing in it is ever read again.
 
-    No reconnecting: a socket that the code inside replaces would be a way to send us elsewhere.
+    What lies at the sockets' names is opened once, and must be sockets of ``owner``. Raises KernelDied when it is not.
     """
 
     def __init__(
         self,
-        context: zmq.Context[zmq.Socket[bytes]],
         folder: Path,
+        owner: int,
         *,
-        on_shell: Callable[[list[bytes]], None],
-        on_control: Callable[[list[bytes]], None],
-        on_stdin: Callable[[list[bytes]], None],
-        on_iopub: Callable[[list[bytes]], None],
+        on_shell: OnFrames,
+        on_control: OnFrames,
+        on_stdin: OnFrames,
+        on_iopub: OnFrames,
+        on_too_large: Callable[[str, list[bytes]], None],
     ) -> None:
-        # Set when the kernel's end of iopub is closed: all it ever said has been received.
-        self.iopub_ended = asyncio.Event()
-
-        def connect(name: str, kind: int, on_frames: Callable[[list[bytes]], None]) -> Channel:
-            socket = context.socket(kind)
-            socket.setsockopt(zmq.RCVHWM, 0)
-            socket.setsockopt(zmq.SNDHWM, 0)
-            socket.setsockopt(zmq.RECONNECT_IVL, -1)
-            # A kernel asks for input on stdin by the identity that its shell heard.
-            socket.setsockopt(zmq.IDENTITY, identity)
-            if kind == zmq.SUB:
-                socket.setsockopt(zmq.SUBSCRIBE, b"")
-            socket.connect(f"ipc://{folder}/k-{PORTS[name]}")
-            return Channel(socket, on_frames)
-
+        handlers = {"shell": on_shell, "control": on_control, "stdin": on_stdin, "iopub": on_iopub}
+        self._fds: dict[str, int] = {}
+        self._peers: dict[str, zmtp.Peer] = {}
+        # A kernel asks for input on stdin by the identity that its shell heard.
         identity = secrets.token_hex(16).encode()
-        self.iopub = connect("iopub", zmq.SUB, on_iopub)
-        self._monitor = self.iopub.when_ended(self.iopub_ended.set)
-        self.shell = connect("shell", zmq.DEALER, on_shell)
-        self.control = connect("control", zmq.DEALER, on_control)
-        self.stdin = connect("stdin", zmq.DEALER, on_stdin)
+        for name, on_frames in handlers.items():
+            hello = zmtp.ready("SUB") if name == "iopub" else zmtp.ready("DEALER", identity)
+            self._peers[name] = zmtp.Peer(on_frames, functools.partial(on_too_large, name), hello)
+        self._peers["iopub"].send(zmtp.SUBSCRIBE)
+        try:
+            for name in handlers:
+                self._fds[name] = open_kernel_socket(folder / f"k-{PORTS[name]}", owner)
+        except FileNotFoundError as error:
+            self.close()
+            raise KernelDied("crash", "It removed its sockets.") from error
+        except BaseException:
+            self.close()
+            raise
 
-    def drain_all(self) -> None:
-        """Take what the kernel still said before it ended."""
-        self.iopub.drain_all()
-        self.shell.drain_all()
+    async def connect(self) -> None:
+        """Raises KernelDied."""
+        for name, peer in self._peers.items():
+            try:
+                await zmtp.connect(self._fds[name], peer)
+            except OSError as error:
+                raise KernelDied("crash", f"Its {name} socket does not answer: {error.strerror}.") from None
+            os.close(self._fds.pop(name))
+
+    def send(self, channel: str, frames: list[bytes]) -> None:
+        self._peers[channel].send(frames)
+
+    async def until_ended(self) -> None:
+        """Until the kernel has closed its end and all that it said has been handled."""
+        await self._peers["iopub"].ended.wait()
+        await self._peers["shell"].ended.wait()
 
     def close(self) -> None:
-        for channel in (self._monitor, self.shell, self.control, self.stdin, self.iopub):
-            channel.close()
+        for peer in self._peers.values():
+            peer.close()
+        for fd in self._fds.values():
+            os.close(fd)
+        self._fds.clear()
 
 
 def write_connection_file(path: Path, prefix: str, key: str) -> None:

@@ -124,8 +124,8 @@ class Generations:
         )
         self.number += 1
         self._router.generation(kernel.session)
-        kernel.connect(place.context, self._router.on_reply, self._router.on_iopub)
         try:
+            kernel.connect(self._router.on_reply, self._router.on_iopub, self._router.on_too_large)
             await until_ready(kernel)
             facts: dict[str, Any] = {"engine": place.engine.name, "isolation": _isolation(kernel)}
             self._journal.append("kernel", generation=kernel.generation, cause=cause, **facts)

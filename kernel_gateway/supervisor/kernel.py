@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import zmq
-
 from ..egress.inside import environment as egress_environment
 from ..egress.inside import with_relay
 from ..errors import KernelDied
@@ -36,7 +34,7 @@ _NAMES = [f"k-{number}" for number in range(1, 6)]
 class Kernel:
     """Started by `start_kernel`. ``on_shell`` and the others get verified messages of this generation only."""
 
-    def __init__(self, generation: int, sockets_folder: Path, sandbox: Sandbox, key: str) -> None:
+    def __init__(self, generation: int, sockets_folder: Path, owner: int, sandbox: Sandbox, key: str) -> None:
         self.generation, self.sandbox = generation, sandbox
         self.session = secrets.token_hex(16)
         # Messages that were dropped because they were not of the protocol or not signed by the kernel.
@@ -44,7 +42,7 @@ class Kernel:
         self.info: dict[str, Any] = {}
         # The sandbox has ended; and then: its death is recorded.
         self.ended, self.buried = False, asyncio.Event()
-        self._sockets_folder = sockets_folder
+        self._sockets_folder, self._owner = sockets_folder, owner
         self._signer = Signer(key)
         self._sockets: KernelSockets | None = None
         self._answers: dict[str, asyncio.Future[Message]] = {}
@@ -56,11 +54,11 @@ class Kernel:
 
     def connect(
         self,
-        context: zmq.Context[zmq.Socket[bytes]],
         on_reply: Callable[[str, Message], None],
         on_iopub: Callable[[Message], None],
+        on_too_large: Callable[[str, list[bytes]], None],
     ) -> None:
-        """``on_reply`` gets the channel's name (shell, control, stdin) and the message."""
+        """``on_reply`` gets the channel's name (shell, control, stdin) and the message; see `KernelSockets` for what it raises."""
 
         def verified(handle: Callable[[Message], None]) -> Callable[[list[bytes]], None]:
             def on_frames(frames: list[bytes]) -> None:
@@ -86,19 +84,20 @@ class Kernel:
             on_iopub(message)
 
         self._sockets = KernelSockets(
-            context,
             self._sockets_folder,
+            self._owner,
             on_shell=verified(reply("shell")),
             on_control=verified(reply("control")),
             on_stdin=verified(reply("stdin")),
             on_iopub=verified(iopub),
+            on_too_large=on_too_large,
         )
 
     def send(self, channel: str, message: Message) -> None:
         """To the kernel's shell, control or stdin; the identities stay with us."""
         if self._sockets is not None:
             frames = self._signer.wrap(Message(message.frames))
-            getattr(self._sockets, channel).send(frames)
+            self._sockets.send(channel, frames)
 
     async def ask(self, channel: str, kind: str, content: dict[str, Any]) -> Message:
         """A request of our own and its answer; it never reaches a client or the record. May wait for ever: give it a deadline."""
@@ -112,6 +111,8 @@ class Kernel:
 
     async def ready(self) -> None:
         """Until the kernel answers and its iopub is heard: only then is no output lost."""
+        assert self._sockets is not None
+        await self._sockets.connect()
         self.info = (await self.ask("shell", "kernel_info_request", {})).content
         while not self._heard_iopub.is_set():
             await self.ask("shell", "kernel_info_request", {})
@@ -144,8 +145,7 @@ class Kernel:
         self.ended = True
         if self._sockets is not None:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._sockets.iopub_ended.wait(), LAST_WORDS_SECONDS)
-            self._sockets.drain_all()
+                await asyncio.wait_for(self._sockets.until_ended(), LAST_WORDS_SECONDS)
 
     async def stop(self) -> Exit:
         """Kill it and everything in its sandbox."""
@@ -205,9 +205,10 @@ async def start_kernel(
     except BaseException:
         shutil.rmtree(sockets, ignore_errors=True)
         raise
-    kernel = Kernel(generation, sockets, sandbox, key)
+    owner = os.getuid() if uid is None else int(uid)
+    kernel = Kernel(generation, sockets, owner, sandbox, key)
     try:
-        await _first_of(sandbox, sockets_listening(sockets, _NAMES, os.getuid() if uid is None else uid))
+        await _first_of(sandbox, sockets_listening(sockets, _NAMES, owner))
     except BaseException:
         await kernel.stop()
         raise

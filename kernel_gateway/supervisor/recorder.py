@@ -13,6 +13,7 @@ from ..errors import DiskFull
 from ..journal import Journal, externalize
 from ..session.policy import Policy
 from .runs import Output, RunRequest
+from .zmtp import MESSAGE_BYTES
 
 # A batch is written when it holds this much, or when the supervisor's timer asks for it.
 BATCH_BYTES = 64 * 1024
@@ -84,7 +85,7 @@ class RunRecord:
         self._outputs_folder = outputs_folder
         self._pending: list[Output] = []
         self._pending_bytes = 0
-        self._display_bytes = self._displays_left_out = 0
+        self._display_bytes = self._displays_left_out = self._too_large = 0
         self._head: list[str] = []
         self._tail: deque[tuple[str, str]] = deque()
         self._tail_bytes = 0
@@ -98,6 +99,10 @@ class RunRecord:
             self._add_display(output)
         if self._pending_bytes >= BATCH_BYTES:
             self.flush()
+
+    def leave_out(self) -> None:
+        """An output that was too large to be received."""
+        self._too_large += 1
 
     @property
     def waiting(self) -> bool:
@@ -131,7 +136,10 @@ class RunRecord:
             self._whole.close()
             self._whole = None
         if self._displays_left_out:
-            notices.append(f"{self._displays_left_out:,} displays were over the limit and are left out.")
+            notices.append(f"{_counted(self._displays_left_out, 'display')} over the limit and left out.")
+        if self._too_large:
+            limit = f"{MESSAGE_BYTES // 1024**2} MB"
+            notices.append(f"{_counted(self._too_large, 'output')} over {limit} could not be taken and left out.")
         if self.lost:
             notices.append(f"The disk was full: {self.lost:,} bytes of output could not be recorded.")
         if notices:
@@ -248,6 +256,10 @@ class _WholeOutput:
                 return
             self.written += written
             data = data[written:]
+
+
+def _counted(number: int, what: str) -> str:
+    return f"1 {what} was" if number == 1 else f"{number:,} {what}s were"
 
 
 def _size(value: Any) -> int:

@@ -11,9 +11,11 @@ from .messages import BadMessage, Message, compose
 from .recorder import RunRecord, output_of
 from .run import Run
 from .runs import Output
+from .zmtp import MESSAGE_BYTES
 
 FLUSH_SECONDS = 0.1
 REMEMBERED_REQUESTS = 10_000
+_TOO_LARGE = f"A message of the kernel was over {MESSAGE_BYTES // 1024**2} MB."
 
 
 class Clients(Protocol):
@@ -34,6 +36,8 @@ class Router:
         self.on_turn: list[Callable[[], None]] = []
         # Messages whose parent is no request of ours: forged, foreign or of an earlier generation.
         self.dropped = 0
+        # Messages over `zmtp.MESSAGE_BYTES`.
+        self.too_large = 0
         # Set when something was recorded: the notebook is behind.
         self.changed = asyncio.Event()
         self._runs: dict[str, Run] = {}
@@ -97,6 +101,18 @@ class Router:
             return self._clients.reply(channel, Message(message.frames, identities))
         self.dropped += 1
         return None
+
+    def on_too_large(self, channel: str, frames: list[bytes]) -> None:
+        """A message that was passed over. Its signature covers what nobody has read, so it is only counted, or fails the run."""
+        run, self.too_large = self.running, self.too_large + 1
+        if run is None or run.record is None:
+            return
+        if channel == "shell" and run.reply is None:
+            content = {"status": "error", "ename": "ReplyTooLarge", "evalue": _TOO_LARGE, "traceback": [_TOO_LARGE]}
+            run.reply = compose("execute_reply", "", content, run.message.frames[0])
+            run.notice()
+        elif channel == "iopub":
+            run.record.leave_out()
 
     def _on_input_request(self, message: Message) -> None:
         run = self.running
