@@ -28,10 +28,10 @@ def memory(pid: int) -> Memory:
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """Names by pid."""
+    """Command lines by pid, words separated by blanks."""
     found: dict[int, str] = {}
     for listing in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in map(int, listing.read_text().split()):
-            found[child] = Path(f"/proc/{child}/comm").read_text().strip()
+            found[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
             found |= descendants(child)
     return found
