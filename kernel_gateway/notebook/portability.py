@@ -148,7 +148,7 @@ def _missing_files(notebook: Mapping[str, Any], cells: list[_Cell], folder: Path
         wanted = {path for path in given if _mentions(source.text, path)} | set(_files_read(source))
         for path in sorted(wanted - made):
             if path not in seen and not _lies_beside(folder, path):
-                yield cell.problem(_missing(path, path in given))
+                yield cell.problem(_missing(path, any(path == g or path.startswith(f"{g}/") for g in given)))
         seen += re.sub(r"^\s*(#|//).*$", "", source.text, flags=re.M)
         made |= {text(f.get("path")) for f in map(mapping, sequence(cell.ours.get("files")))}
         if source.language == "file":

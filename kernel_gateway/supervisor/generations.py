@@ -60,6 +60,7 @@ class Generations:
         # Languages whose setup cell is in the notebook, and those whose setup ran in this kernel.
         self._recorded_setups = history.setups
         self._setups: set[str] = set()
+        self._inputs = history.inputs
         self._starting = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None
         self._kill_cause: str | None = None
@@ -129,6 +130,7 @@ class Generations:
             await until_ready(kernel)
             facts: dict[str, Any] = {"engine": place.engine.name, "isolation": _isolation(kernel)}
             self._journal.append("kernel", generation=kernel.generation, cause=cause, **facts)
+            self._record_mounts()
         except BaseException:
             await kernel.stop()
             raise
@@ -137,6 +139,15 @@ class Generations:
         place.folder.write({**place.folder.read(), "isolation": facts["isolation"]})
         self._watching = asyncio.create_task(self._watch(kernel))
         await self._prepare(marker=marker and resumed and self.has_cells, cause=cause)
+
+    def _record_mounts(self) -> None:
+        """What is shown inside belongs to the inputs, though nothing is copied or read for it."""
+        for mount in self._place.values.get("mounts", []):
+            path, source = f"inputs/{mount['name']}", Path(mount["source"])
+            if path not in self._inputs:
+                size = source.stat().st_size if source.is_file() else None
+                self._journal.append("input", path=path, sha256=None, bytes=size, origin="mount", mime=None)
+                self._inputs.add(path)
 
     async def _prepare(self, *, marker: bool, cause: str) -> None:
         """Setup cells first; after a death or a resume also the marker, so that a re-run forgets what was lost here."""

@@ -15,6 +15,8 @@ class History:
     generation: int = 0
     ends: dict[str, Record] = field(default_factory=dict[str, Record])
     setups: set[str] = field(default_factory=set[str])
+    # Paths of recorded inputs.
+    inputs: set[str] = field(default_factory=set[str])
     # Whether there is a cell that a restart marker would separate from the next.
     has_cells: bool = False
     # Names that were alive last.
@@ -31,6 +33,7 @@ def read_history(journal: Journal) -> History:
         generation=max((r["generation"] for r in records if r["kind"] == "kernel"), default=0),
         ends={r["run"]: r for r in records if r["kind"] == "end"},
         setups={r["source_kind"] for r in starts if r.get("source_kind")},
+        inputs={r["path"] for r in records if r["kind"] == "input"},
         has_cells=any(not r.get("hidden") and not r.get("source_kind") for r in starts),
         names=next(named, []),
         is_new=not records,
