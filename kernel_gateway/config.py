@@ -134,6 +134,7 @@ def _positive(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 _SIZES = "a size such as 9 GB, or bytes"
 _TIMES = "a time such as 300, 5 min or 1 h"
+_IDLE = "a time such as 30 min or 24 h, or 0 for never"
 _LIMITS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "memory": (_SIZES, _positive(parse_size)),
     "processes": ("a whole number", _positive(_count)),
@@ -142,6 +143,8 @@ _LIMITS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "upload": (_SIZES, parse_size),
     "cell_timeout": (_TIMES, _positive(parse_seconds)),
     "cell_timeout_max": (_TIMES, _positive(parse_seconds)),
+    "idle_freeze": (_IDLE, parse_seconds),
+    "idle_stop": (_IDLE, parse_seconds),
     "output_kept": (_SIZES, parse_size),
     "output_whole": (_SIZES, parse_size),
     "egress": ("one of: " + ", ".join(EGRESS), _one_of(*EGRESS)),
@@ -149,9 +152,14 @@ _LIMITS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
 }
 
 
+def _setting_of(field: str) -> str:
+    """The setting that a field of `Policy` is set by."""
+    return field.replace("_", ".", 1) if field.startswith("idle_") else f"limits.{field}"
+
+
 def _limit(name: str) -> Setting:
     accepts, parse = _LIMITS[name]
-    return Setting(f"limits.{name}", accepts, parse, lambda: getattr(Policy.default(), name))
+    return Setting(_setting_of(name), accepts, parse, lambda: getattr(Policy.default(), name))
 
 
 SETTINGS: Mapping[str, Setting] = {
@@ -190,7 +198,7 @@ class Settings:
 
     @property
     def policy(self) -> Policy:
-        return Policy(**{f.name: self[f"limits.{f.name}"] for f in fields(Policy)})
+        return Policy(**{f.name: self[_setting_of(f.name)] for f in fields(Policy)})
 
 
 def load_settings(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -282,7 +290,7 @@ def _egress_hosts(egress: Any, file: Path, mode: int) -> dict[str, HostRule]:
 def _flat(tables: dict[str, Any], file: Path) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in tables.items():
-        if isinstance(value, dict) and key in ("limits", "pool"):
+        if isinstance(value, dict) and key in ("limits", "pool", "idle"):
             flat |= {f"{key}.{below}": v for below, v in value.items()}  # pyright: ignore[reportUnknownVariableType]
         else:
             flat[key] = value
@@ -314,7 +322,7 @@ def _is_price(price: Any) -> TypeGuard[dict[str, int | float]]:
 
 def _line_of(file: Path, name: str) -> str:
     """``:12`` for the line that sets a key, as far as it can be found by its text."""
-    table, _, key = name.partition(".") if name.startswith(("limits.", "pool.", "prices.")) else ("", "", name)
+    table, _, key = name.partition(".") if name.startswith(("limits.", "pool.", "idle.", "prices.")) else ("", "", name)
     section, pattern = "", re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=")
     for number, line in enumerate(file.read_text("utf-8", "replace").splitlines(), 1):
         if header := re.match(r"\s*\[([^\]]*)\]", line):

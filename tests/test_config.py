@@ -109,4 +109,5 @@ def test_what_is_no_size(text: object) -> None:
 
 
 def test_each_limit_of_a_session_can_be_set() -> None:
-    assert {f"limits.{f.name}" for f in fields(Policy)} <= set(SETTINGS)
+    names = {f"idle.{name[5:]}" if (name := f.name).startswith("idle_") else f"limits.{name}" for f in fields(Policy)}
+    assert names <= set(SETTINGS)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import EngineUnavailable
-from . import doctor, layout, limits, linux, mount_points, seccomp, users
+from . import doctor, freezing, layout, limits, linux, mount_points, seccomp, users
 from .engine import Exit, SandboxSpec, Tier
 from .spawn import GATE, Launch, Program, SpawnFailed, Stage, reap, reap_orphans, spawn
 
@@ -276,6 +276,7 @@ class BubblewrapSandbox:
     _log: _Log
     _limit: limits.Limits
     _killed: str = ""
+    _stopped: freezing.Stopped | None = None
     _end: asyncio.Task[Exit] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -306,7 +307,21 @@ class BubblewrapSandbox:
         return await asyncio.shield(self._end)
 
     async def stats(self) -> Mapping[str, int]:
-        return {} if self._end.done() else self._limit.stats(self._processes.init)
+        if self._end.done():
+            return {}
+        used = round(1000 * freezing.cpu_seconds(self._processes.init))
+        return {**self._limit.stats(self._processes.init), "cpu_milliseconds": used}
+
+    async def freeze(self) -> None:
+        if not self._end.done() and self._stopped is None and not self._limit.freeze(frozen=True):
+            self._stopped = freezing.Stopped(self._processes.init)
+
+    def thaw(self) -> None:
+        if self._stopped is not None:
+            self._stopped.continue_()
+            self._stopped = None
+        elif not self._end.done():
+            self._limit.freeze(frozen=False)
 
     async def stop(self) -> Exit:
         self._kill("stopped")
@@ -325,6 +340,7 @@ class BubblewrapSandbox:
         kills = self._limit.out_of_memory_kills()
         await self._limit.remove()
         self._processes.close()
+        self.thaw()
         status = 128 - status if status > 128 else status
         return Exit(status, out_of_memory=kills > 0 and status == -signal.SIGKILL and self._killed != "stopped")
 

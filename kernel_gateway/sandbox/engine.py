@@ -77,7 +77,15 @@ class Sandbox(Protocol):
         ...
 
     async def stats(self) -> Mapping[str, int]:
-        """``memory_bytes``, ``memory_peak_bytes``, ``processes``, ``out_of_memory_kills``, where known."""
+        """``memory_bytes``, ``memory_peak_bytes``, ``processes``, ``out_of_memory_kills``, ``cpu_milliseconds``, where known."""
+        ...
+
+    async def freeze(self) -> None:
+        """Stop all processes for a while; `stop` and a killed starter end them all the same. An engine that cannot does nothing."""
+        ...
+
+    def thaw(self) -> None:
+        """Let them go on; they do soon after. Not frozen: nothing happens."""
         ...
 
     def log_tail(self) -> str:

@@ -15,7 +15,7 @@ from .create import remove_session
 from .folder import SessionFolder
 from .lock import turn_lock
 
-State = Literal["running", "idle", "stopped"]
+State = Literal["running", "idle", "frozen", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,16 @@ class Standing:
 
 
 async def standing_of(folder: SessionFolder) -> Standing:
-    """``running``: a cell runs; ``idle``: a kernel waits, or starts with the next cell; ``stopped``: no supervisor lives."""
+    """``running``: a cell runs; ``idle``: a kernel waits, or starts with the next cell; ``frozen``: it goes on with the next cell;
+    ``stopped``: no supervisor lives.
+    """
     try:
         async with connect(folder, start=False) as client:
             hello = await client.hello()
     except SupervisorUnavailable:
         return Standing("stopped", {})
-    return Standing("running" if hello.get("state") == "busy" else "idle", hello)
+    known: dict[str, State] = {"busy": "running", "frozen": "frozen"}
+    return Standing(known.get(str(hello.get("state")), "idle"), hello)
 
 
 async def stop_session(folder: SessionFolder) -> bool:

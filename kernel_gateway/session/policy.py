@@ -31,6 +31,9 @@ class Policy:
     # none, registries, list or ask; see docs/egress.md. In the last a request waits so many seconds for a person.
     egress: str = "registries"
     ask_timeout: float = 60.0
+    # Without a cell or a busy background process: frozen, and stopped, after so many seconds; 0: never.
+    idle_freeze: float = 30 * 60.0
+    idle_stop: float = 24 * 3600.0
 
     @classmethod
     def default(cls) -> Policy:

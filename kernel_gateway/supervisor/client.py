@@ -64,7 +64,9 @@ class SessionClient:
         return notice
 
     async def hello(self, *, kernel: bool = False) -> dict[str, Any]:
-        """``state`` (dead, idle, busy), ``running``, ``generation``, ``connection_file``, ``names``; with ``kernel`` once it lives."""
+        """``state`` (dead, idle, frozen, busy), ``running``, ``generation``, ``connection_file``, ``names``; with ``kernel`` once
+        it lives.
+        """
         return await self._ask("hello", kernel=kernel)
 
     async def claim(self) -> None:
@@ -94,6 +96,10 @@ class SessionClient:
     async def answer(self, question: str, *, allow: bool, by: str) -> bool:
         """False when it was settled already."""
         return bool((await self._ask("answer", question=question, allow=allow, by=by))["taken"])
+
+    async def freeze(self) -> bool:
+        """Stop the idle kernel's processes until the next message to it; False when there is none, or a cell runs."""
+        return bool((await self._ask("freeze"))["frozen"])
 
     async def stop(self) -> None:
         """End kernel and supervisor; returns when both are gone."""

@@ -48,6 +48,7 @@ class ControlServer:
             "record": self._record,
             "notebook": self._notebook,
             "stats": self._stats,
+            "freeze": self._freeze,
             "stop": self._stop_session,
             "allow": self._allow,
             "cut": self._cut,
@@ -97,7 +98,8 @@ class ControlServer:
         execution = self._execution
         if request.get("kernel"):
             await execution.generations.ensure()
-        state = "dead" if execution.kernel is None else "busy" if execution.running else "idle"
+        kernel = execution.kernel
+        state = "dead" if kernel is None else "busy" if execution.running else "frozen" if kernel.is_frozen else "idle"
         running = execution.running.request.run if execution.running else None
         return {
             **self._facts,
@@ -148,6 +150,9 @@ class ControlServer:
     async def _notebook(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
         self._egress.record()
         return {"notice": await self._build_notebook()}
+
+    async def _freeze(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
+        return {"frozen": await self._execution.freeze()}
 
     async def _stats(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
         execution = self._execution

@@ -17,6 +17,7 @@ from .disk import Verdict
 from .environment import describe
 from .generations import Generations, Place, marker_request
 from .history import read_history
+from .idle import Glance
 from .kernel import Kernel
 from .messages import Message, compose
 from .recorder import RunRecord
@@ -110,6 +111,20 @@ class Execution:
         run.stop_requested.set()
         with contextlib.suppress(DiskFull):
             self.journal.append("interrupt", run=run.request.run, by=by)
+        return True
+
+    async def glance(self) -> Glance:
+        """For the watch over idle sessions."""
+        used = (await self.kernel.sandbox.stats()).get("cpu_milliseconds", 0) / 1000 if self.kernel is not None else 0.0
+        is_running = bool(self._active) or bool(self.place.values.get("generic"))
+        return Glance(asyncio.get_running_loop().time(), self.journal.seq, is_running, used)
+
+    async def freeze(self) -> bool:
+        """Stop the idle kernel's processes until the next message; False when there is none, or a cell runs."""
+        if self.kernel is None or self._active:
+            return False
+        if not self.kernel.is_frozen:
+            await self.kernel.freeze()
         return True
 
     async def measure_disk(self) -> Usage:

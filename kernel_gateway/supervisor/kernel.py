@@ -39,6 +39,7 @@ class Kernel:
         self.session = secrets.token_hex(16)
         # Messages that were dropped because they were not of the protocol or not signed by the kernel.
         self.rejected = 0
+        self.is_frozen = False
         self.info: dict[str, Any] = {}
         # The sandbox has ended; and then: its death is recorded.
         self.ended, self.buried = False, asyncio.Event()
@@ -96,6 +97,7 @@ class Kernel:
     def send(self, channel: str, message: Message) -> None:
         """To the kernel's shell, control or stdin; the identities stay with us."""
         if self._sockets is not None:
+            self.thaw()
             frames = self._signer.wrap(Message(message.frames))
             self._sockets.send(channel, frames)
 
@@ -133,6 +135,17 @@ class Kernel:
             return reply_for_client(await asyncio.wait_for(question, seconds))[1]
         except asyncio.TimeoutError:
             return None
+
+    async def freeze(self) -> None:
+        """Stop it for a while; the next message to it lets it go on."""
+        if not self.ended:
+            self.is_frozen = True
+            await self.sandbox.freeze()
+
+    def thaw(self) -> None:
+        if self.is_frozen:
+            self.is_frozen = False
+            self.sandbox.thaw()
 
     def interrupt_by_message(self) -> None:
         self.send("control", compose("interrupt_request", self.session, {}))

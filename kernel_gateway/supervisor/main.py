@@ -28,6 +28,7 @@ from .disk import DiskWatch
 from .egress import Egress, egress_folder
 from .execution import Execution
 from .generations import Place
+from .idle import IdleWatch
 from .messages import BadMessage, Message, Signer, compose, pack
 from .run import from_client
 
@@ -61,6 +62,9 @@ class Supervisor:
         self._building = asyncio.Lock()
         execution, policy = self.execution, self.execution.policy
         self._disk = DiskWatch(execution.measure_disk, policy.disk, execution.on_disk)
+        self._idle = IdleWatch(
+            (policy.idle_freeze, policy.idle_stop), execution.glance, execution.freeze, self.stopping.set
+        )
         execution.router.on_turn.append(lambda: self._disk.turned(is_running=execution.running is not None))
 
     async def run(self, ready: int) -> None:
@@ -73,7 +77,7 @@ class Supervisor:
         os.close(ready)
         asyncio.get_running_loop().call_later(UNCLAIMED_SECONDS, self._end_unclaimed)
         tasks = [asyncio.create_task(work) for work in (self.execution.work(), self._keep_notebook(), self._warm_up())]
-        tasks.append(asyncio.create_task(self._disk.work()))
+        tasks += [asyncio.create_task(work) for work in (self._disk.work(), self._idle.work())]
         stopping = asyncio.create_task(self.stopping.wait())
         await asyncio.wait([stopping, *tasks[:2]], return_when=asyncio.FIRST_COMPLETED)
         await self.execution.stop()

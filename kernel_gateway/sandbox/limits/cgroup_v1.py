@@ -45,6 +45,9 @@ class CgroupV1:
             OWN_PROCESSES,
         )
 
+    def freeze(self, *, frozen: bool) -> bool:
+        return False
+
     async def exceeded(self, init: int) -> None:
         await asyncio.Event().wait()
 

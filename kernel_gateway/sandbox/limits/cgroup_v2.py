@@ -46,6 +46,13 @@ class CgroupV2:
             OWN_PROCESSES,
         )
 
+    def freeze(self, *, frozen: bool) -> bool:
+        freezer = self.folder / "cgroup.freeze"
+        if not freezer.exists():
+            return False
+        groups.write(freezer, int(frozen))
+        return True
+
     async def exceeded(self, init: int) -> None:
         await asyncio.Event().wait()
 

@@ -42,6 +42,10 @@ class Limits(Protocol):
         """
         ...
 
+    def freeze(self, *, frozen: bool) -> bool:
+        """Stop all of the sandbox's processes, or let them go on; False where there is no such means. What is frozen can be killed."""
+        ...
+
     async def exceeded(self, init: int) -> None:
         """Returns once the sandbox must be killed for memory; where the kernel does that by itself, never returns."""
         ...

@@ -44,6 +44,9 @@ class Rlimits:
         used = [_resident(pid) for pid in descendants(init)]
         return {"memory_bytes": sum(used), "processes": max(0, len(used) - 1), "out_of_memory_kills": self.kills}
 
+    def freeze(self, *, frozen: bool) -> bool:
+        return False
+
     async def exceeded(self, init: int) -> None:
         """Pages that processes share are counted once before a sandbox is called too large."""
         while True:
