@@ -90,6 +90,9 @@ class Supervisor:
         self.sockets.close()
         self.journal.close()
         (self.runtime / "control").unlink(missing_ok=True)
+        # Nobody else comes: whoever starts the next supervisor waits for the lock that we hold.
+        with contextlib.suppress(OSError):
+            self.runtime.rmdir()
         for result in results:
             if isinstance(result, Exception):
                 raise result
@@ -217,7 +220,8 @@ def _lock(folder: SessionFolder) -> int:
 async def _supervise(path: Path, ready: int) -> None:
     folder = SessionFolder(path)
     values = folder.read()
-    lock = _lock(folder)
+    # Until the process ends: whoever waits for it finds nothing of us.
+    _lock(folder)
     engine = make_engine(values["engine"])
     image = ImageStore().find(values["image"]["digest"])
     supervisor = Supervisor(folder, engine, image)
@@ -225,10 +229,7 @@ async def _supervise(path: Path, ready: int) -> None:
     for signum in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(signum, supervisor.stopping.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)
-    try:
-        await supervisor.run(ready)
-    finally:
-        os.close(lock)
+    await supervisor.run(ready)
 
 
 def main() -> int:
