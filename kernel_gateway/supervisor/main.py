@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -89,10 +90,8 @@ class Supervisor:
         control.close()
         self.sockets.close()
         self.journal.close()
-        (self.runtime / "control").unlink(missing_ok=True)
         # Nobody else comes: whoever starts the next supervisor waits for the lock that we hold.
-        with contextlib.suppress(OSError):
-            self.runtime.rmdir()
+        shutil.rmtree(self.runtime, ignore_errors=True)
         for result in results:
             if isinstance(result, Exception):
                 raise result
