@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
 
 import h11
 
@@ -64,21 +65,20 @@ class Exchange:
     async def end(self) -> None:
         await self._send(h11.EndOfMessage())
 
-    async def answer(self, status: int, text: str, headers: Headers = (), *, method: str = "GET") -> None:
-        """A whole answer of plain text, after which the connection ends."""
+    async def answer(
+        self, status: int, text: str, headers: Headers = (), *, method: str = "GET", reason: str = ""
+    ) -> None:
+        """A whole answer of plain text, after which the connection ends. Of a CONNECT, clients show only the ``reason``, if that."""
+        reason = "".join(c if " " <= c <= "~" else "?" for c in reason[:200]) or HTTPStatus(status).phrase
         body = text.encode()
         fixed = [
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", str(len(body)).encode()),
             (b"connection", b"close"),
         ]
-        if self._http.our_state is h11.IDLE:
-            # The request was no HTTP: h11 has no state for its answer, and it is the last word anyway.
-            await self.respond(status, [*fixed, *headers])
-        elif self._http.our_state is h11.SEND_RESPONSE:
-            await self.respond(status, [*fixed, *headers])
-        else:
+        if self.has_answered:
             return
+        await self.respond(status, [*fixed, *headers], reason)
         if method != "HEAD":
             await self.data(body)
         await self.end()
@@ -86,6 +86,11 @@ class Exchange:
 
     def next_cycle(self) -> bool:
         """Whether another request can follow on this connection."""
+        while self._http.their_state is h11.SEND_BODY and isinstance(
+            self._http.next_event(), (h11.Data, h11.EndOfMessage)
+        ):
+            # What of the request nobody has read yet; its end, mostly.
+            continue
         if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
             return False
         self._http.start_next_cycle()

@@ -36,7 +36,7 @@ class HelloGuard:
         passed = b""
         while self._held and not self.is_done:
             length = self._next()
-            if not length:
+            if not length and not self.is_done:
                 if len(self._held) > HELLO_LIMIT:
                     raise Refused("the TLS handshake is too long")
                 return passed

@@ -15,6 +15,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import h11
 
@@ -51,7 +52,8 @@ class Proxy:
         self._rules = Rules()
         self._run: Packet = {}
         self._channel = Channel(control, self._on_packet, self.ended.set)
-        self._connections = self._number = 0
+        self._connections: set[asyncio.Task[Any]] = set()
+        self._number = 0
         self._active: dict[int, Entry] = {}
         self._reported: dict[int, tuple[int, int]] = {}
         # Requests that wait for a person, by what is asked.
@@ -73,6 +75,9 @@ class Proxy:
         await self.ended.wait()
         telling.cancel()
         server.close()
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(telling, *self._connections, return_exceptions=True)
         await self.outward.close()
         await self.registries.close()
 
@@ -122,18 +127,23 @@ class Proxy:
 
     async def _on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         exchange = Exchange(reader, writer)
-        self._connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
         try:
-            if self._connections > MOST_CONNECTIONS:
+            if len(self._connections) > MOST_CONNECTIONS:
                 writer.write(b"HTTP/1.1 503 Too many connections\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                 return
             while await self._one(exchange):
                 pass
+        except asyncio.CancelledError:
+            # Only at our own end; asyncio's streams log a connection that is cancelled as a fault.
+            pass
         except (OSError, asyncio.TimeoutError, h11.LocalProtocolError, h11.RemoteProtocolError):
             # The client is gone, silent or does not keep to HTTP; what it had asked for is in the audit.
             pass
         finally:
-            self._connections -= 1
+            self._connections.discard(task)
             await exchange.close()
 
     async def _one(self, exchange: Exchange) -> bool:
@@ -202,7 +212,8 @@ class Proxy:
         shown = f"{entry.method} {host}{entry.path}".strip()[:300]
         text = f"Refused by this sandbox's network rules.\nrequest: {shown}\nrule: {entry.rule}\nnext: {next_step}\n"
         header = f"{entry.rule}. {next_step}".encode("ascii", "replace")[:900]
-        await exchange.answer(status, text, [(b"x-cell-gateway-denied", header)], method=entry.method)
+        headers = [(b"x-cell-gateway-denied", header)]
+        await exchange.answer(status, text, headers, method=entry.method, reason=f"Denied: {entry.rule}")
 
     async def _pass(
         self, exchange: Exchange, request: h11.Request, wanted: Wanted, decision: Decision, entry: Entry

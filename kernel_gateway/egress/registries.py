@@ -144,9 +144,8 @@ class Registries:
 
     def _signed(self, kind: str, url: str) -> str:
         """An address here that stands for ``url``. Nobody else can make one, so only what a registry named can be asked for."""
-        name = unquote(urlsplit(url).path.rpartition("/")[2])
         packed = base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
-        return f"{_OURSELVES}/{kind}/files/{self._signature(packed)}/{packed}/{quote(name)}"
+        return f"{_OURSELVES}/{kind}/files/{self._signature(packed)}/{packed}/{quote(_name(url))}"
 
     def _signature(self, packed: str) -> str:
         return hmac.new(self._key, packed.encode(), hashlib.sha256).hexdigest()[:32]
@@ -160,9 +159,11 @@ class Registries:
             url = base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)).decode()
         except (binascii.Error, ValueError):
             raise NotServed("There is nothing at this address.") from None
-        if unquote(name).endswith(".metadata") and not url.endswith(".metadata"):
-            parts = urlsplit(url)
+        parts = urlsplit(url)
+        if unquote(name) == _name(url) + ".metadata":
             url = parts._replace(path=parts.path + ".metadata").geturl()
+        elif unquote(name) != _name(url):
+            raise NotServed("There is nothing at this address.")
         if url.startswith("file:"):
             exchange.reached = "this machine", f"/{unquote(name)}"
             return await _serve_local(exchange, request, _local_path(url))
@@ -228,6 +229,10 @@ class Registries:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
+
+
+def _name(url: str) -> str:
+    return unquote(urlsplit(url).path.rpartition("/")[2])
 
 
 def _header(request: h11.Request, name: bytes) -> bytes:

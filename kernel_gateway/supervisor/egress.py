@@ -98,11 +98,12 @@ class Egress:
     async def stop(self) -> None:
         """End the proxy and write down what it had done."""
         self._is_stopped = True
-        if self._listening is not None:
-            asyncio.get_running_loop().remove_reader(self._listening.fileno())
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
         await self._end_proxy()
-        if self._listening is not None:
-            self._listening.close()
+        if listening is not None:
+            listening.close()
         for task in self._tasks:
             task.cancel()
         self.record()
