@@ -83,7 +83,7 @@ class Pool:
                 yield SessionFolder(path)
 
     async def _start(self, values: dict[str, Any]) -> None:
-        self.root.mkdir(mode=0o711, exist_ok=True)
+        self.root.mkdir(mode=0o711, parents=True, exist_ok=True)
         folder = SessionFolder(self.root / secrets.token_hex(6))
         create_folder(folder, {**values, "generic": True, "model": None})
         async with connect(folder):

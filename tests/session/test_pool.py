@@ -29,7 +29,6 @@ def values(data: Path, image: Image) -> dict[str, Any]:
 
 @pytest_asyncio.fixture
 async def pool(data: Path) -> AsyncIterator[Pool]:
-    data.mkdir(parents=True)
     pool = Pool(data)
     yield pool
     for path in [*pool.root.glob("*"), *(data / "sessions").glob("*")]:
