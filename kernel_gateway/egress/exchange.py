@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from http import HTTPStatus
 
 import h11
@@ -23,17 +23,27 @@ Headers = Sequence[tuple[bytes, bytes]]
 class Exchange:
     """``up`` and ``down`` are the body bytes of the current request and its answer."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, inside: str | None = None, early: bytes = b""
+    ) -> None:
         self.reader, self.writer = reader, writer
+        # The host of a CONNECT to port 80, when the requests that follow it are ours to serve; ``early`` is their beginning.
+        self.inside = inside
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
+        if early:
+            self._http.receive_data(early)
         self.up = self.down = 0
-        # The host and path that the current request led to, where these are not those that it named.
-        self.reached: tuple[str, str] | None = None
+        # Told the host and path that the current request leads to, where these are not those that it names.
+        self.on_reached: Callable[[str, str], Awaitable[None]] | None = None
         self._is_first = True
+
+    async def reached(self, host: str, path: str) -> None:
+        if self.on_reached is not None:
+            await self.on_reached(host, path)
 
     async def request(self) -> h11.Request | None:
         """The next one; None when there is no more. Raises h11.RemoteProtocolError for what is no HTTP, asyncio.TimeoutError."""
-        self.up, self.down, self.reached = 0, 0, None
+        self.up, self.down, self.on_reached = 0, 0, None
         # The first head, and each that has begun, must come soon; between requests a connection may rest.
         if not self._is_first and not self._http.trailing_data[0]:
             data = await asyncio.wait_for(self.reader.read(CHUNK), IDLE_SECONDS)

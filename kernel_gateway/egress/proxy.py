@@ -28,7 +28,7 @@ from .hello import Refused
 from .hosts import HostRule
 from .outward import Dialer, Outward
 from .registries import NotServed, Registries, UpstreamFailed
-from .rules import Decision, Malformed, Rules, Wanted, decide, parse, question_key
+from .rules import Decision, Malformed, Rules, Wanted, decide, is_plain, parse, question_key
 from .tunnel import Tunnel
 from .upstreams import Npm, Upstream
 
@@ -54,7 +54,7 @@ class Proxy:
         self._channel = Channel(control, self._on_packet, self.ended.set)
         self._connections: set[asyncio.Task[Any]] = set()
         self._number = 0
-        self._active: dict[int, Entry] = {}
+        self._active: dict[int, tuple[Entry, Exchange]] = {}
         self._reported: dict[int, tuple[int, int]] = {}
         # Requests that wait for a person, by what is asked.
         self._questions: dict[tuple[str, str], asyncio.Future[Packet]] = {}
@@ -118,10 +118,15 @@ class Proxy:
             last_used = loop.time() if self._connections else last_used
             if loop.time() - last_used > UNUSED_SECONDS:
                 self.ended.set()
-            for number, entry in list(self._active.items()):
+            for number, (entry, exchange) in list(self._active.items()):
+                _count(entry, exchange)
                 if self._reported.get(number) != (entry.up, entry.down):
                     self._reported[number] = (entry.up, entry.down)
-                    await self._channel.send({"op": "progress", "id": number, "up": entry.up, "down": entry.down})
+                    await self._progress(number, entry)
+
+    async def _progress(self, number: int, entry: Entry) -> None:
+        known = {k: v for k, v in entry.to_json().items() if k in ("up", "down", "host", "path")}
+        await self._channel.send({"op": "progress", "id": number, "line": known})
 
     # Connections
 
@@ -154,9 +159,8 @@ class Proxy:
             if request is None:
                 return False
             self._stamp(entry)
-            wanted = parse(
-                bytes(request.method), bytes(request.target), _host_header(request), has_body=_has_body(request)
-            )
+            method, target, host = bytes(request.method), bytes(request.target), _host_header(request)
+            wanted = parse(method, target, host, has_body=_has_body(request), inside=exchange.inside)
         except h11.RemoteProtocolError as error:
             self._stamp(entry)
             entry.rule = "not a valid HTTP request"
@@ -169,6 +173,11 @@ class Proxy:
         entry.host, entry.method, entry.path, entry.mode = wanted.host, wanted.method, wanted.path, wanted.kind
         entry.query_bytes = len(wanted.query)
         entry.port = None if wanted.kind == "registry" else wanted.port
+        if is_plain(self._rules, wanted):
+            inner = Exchange(exchange.reader, exchange.writer, wanted.host, await exchange.switch())
+            while await self._one(inner):
+                pass
+            return False
         decision = await self._decided(wanted, entry)
         if decision.verdict != "allow":
             await self._refuse(exchange, entry, 403, decision.next_step)
@@ -221,7 +230,13 @@ class Proxy:
         self._number += 1
         number = self._number
         await self._channel.send({"op": "open", "id": number, "line": entry.to_json()})
-        self._active[number] = entry
+        self._active[number] = (entry, exchange)
+
+        async def on_reached(host: str, path: str) -> None:
+            entry.host, entry.path = host, path
+            await self._progress(number, entry)
+
+        exchange.on_reached = on_reached
         try:
             entry.status = await self._act(exchange, request, wanted, decision, entry)
         except (Forbidden, Refused) as error:
@@ -236,10 +251,7 @@ class Proxy:
         finally:
             del self._active[number]
             self._reported.pop(number, None)
-            if exchange.reached is not None:
-                entry.host, entry.path = exchange.reached
-            if wanted.kind != "tunnel":
-                entry.up, entry.down = exchange.up, exchange.down
+            _count(entry, exchange)
             await asyncio.shield(self._channel.send({"op": "close", "id": number, "line": entry.to_json()}))
         return wanted.kind != "tunnel" and exchange.next_cycle()
 
@@ -285,6 +297,12 @@ class Proxy:
             self._asked_npm = asyncio.get_running_loop().create_future()
             await self._channel.send({"op": "npm"})
         await asyncio.shield(self._asked_npm)
+
+
+def _count(entry: Entry, exchange: Exchange) -> None:
+    """A tunnel counts for itself."""
+    if entry.mode != "tunnel":
+        entry.up, entry.down = exchange.up, exchange.down
 
 
 def _host_header(request: h11.Request) -> str | None:

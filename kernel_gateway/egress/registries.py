@@ -75,7 +75,7 @@ class Registries:
         """Answer the request; returns the status. Raises NotServed, UpstreamFailed, Forbidden before anything was answered."""
         place, _, rest = path.removeprefix("/").partition("/")
         if rest.startswith("files/"):
-            return await self._serve_file(exchange, request, rest.removeprefix("files/"))
+            return await self._serve_file(exchange, request, place, rest.removeprefix("files/"))
         if place == "pypi" and (match := re.fullmatch(r"simple/([A-Za-z0-9._-]{1,100})/?", rest)):
             return await self._serve_project(exchange, request, match[1])
         if place == "npm":
@@ -88,7 +88,7 @@ class Registries:
         project = re.sub(r"[-_.]+", "-", name).lower()
         if not pages.PYTHON_NAME.fullmatch(project):
             raise NotServed(f"{name!r} is no name of a project.")
-        exchange.reached = ", ".join(filter(None, (_host(u.url) for u in self.pypi))), f"/{project}/"
+        await exchange.reached(", ".join(filter(None, (_host(u.url) for u in self.pypi))), f"/{project}/")
         found = await asyncio.gather(*(self._project(upstream, project) for upstream in self.pypi))
         links = [link for page in found if page is not None for link in page]
         if all(page is None for page in found):
@@ -123,8 +123,8 @@ class Registries:
         upstream = self.npm.for_package(name)
         place = urljoin(upstream.url, name.replace("/", "%2f"))
         if separator:
-            return await self._relay(exchange, request, urljoin(upstream.url, f"{name}/-/{file}"))
-        exchange.reached = _host(upstream.url), f"/{name}"
+            return await self._relay(exchange, request, urljoin(upstream.url, f"{name}/-/{file}"), upstream)
+        await exchange.reached(_host(upstream.url), f"/{name}")
         accept = pages.ABBREVIATED if pages.ABBREVIATED.encode() in _header(request, b"accept") else "application/json"
         async with self._get(place, upstream, [(b"Accept", accept.encode())]) as answer:
             if answer.status in (403, 404, 405):
@@ -145,15 +145,15 @@ class Registries:
     def _signed(self, kind: str, url: str) -> str:
         """An address here that stands for ``url``. Nobody else can make one, so only what a registry named can be asked for."""
         packed = base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
-        return f"{_OURSELVES}/{kind}/files/{self._signature(packed)}/{packed}/{quote(_name(url))}"
+        return f"{_OURSELVES}/{kind}/files/{self._signature(kind + packed)}/{packed}/{quote(_name(url))}"
 
-    def _signature(self, packed: str) -> str:
-        return hmac.new(self._key, packed.encode(), hashlib.sha256).hexdigest()[:32]
+    def _signature(self, text: str) -> str:
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()[:32]
 
-    async def _serve_file(self, exchange: Exchange, request: h11.Request, rest: str) -> int:
+    async def _serve_file(self, exchange: Exchange, request: h11.Request, kind: str, rest: str) -> int:
         signature, _, tail = rest.partition("/")
         packed, _, name = tail.partition("/")
-        if not hmac.compare_digest(signature.encode(), self._signature(packed).encode()):
+        if not hmac.compare_digest(signature.encode(), self._signature(kind + packed).encode()):
             raise NotServed("No page of a registry named this file in this session; ask for the page again.")
         try:
             url = base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)).decode()
@@ -165,13 +165,12 @@ class Registries:
         elif unquote(name) != _name(url):
             raise NotServed("There is nothing at this address.")
         if url.startswith("file:"):
-            exchange.reached = "this machine", f"/{unquote(name)}"
+            await exchange.reached("this machine", f"/{unquote(name)}")
             return await _serve_local(exchange, request, _local_path(url))
-        return await self._relay(exchange, request, url)
+        return await self._relay(exchange, request, url, self._upstream_of(kind, url))
 
-    async def _relay(self, exchange: Exchange, request: h11.Request, url: str) -> int:
-        upstream = self._upstream_of(url)
-        exchange.reached = _host(url), urlsplit(url).path
+    async def _relay(self, exchange: Exchange, request: h11.Request, url: str, upstream: Upstream) -> int:
+        await exchange.reached(_host(url), urlsplit(url).path)
         wanted = _header(request, b"range").decode("latin-1")
         headers = [(b"Range", wanted.encode())] if _RANGE.fullmatch(wanted) else []
         async with self._get(url, upstream, headers, method=bytes(request.method)) as answer:
@@ -186,12 +185,12 @@ class Registries:
             await exchange.end()
         return answer.status
 
-    def _upstream_of(self, url: str) -> Upstream:
+    def _upstream_of(self, kind: str, url: str) -> Upstream:
         """The registry whose credentials and certificates a file's address gets: one of the same origin, else none."""
         npm = [] if self.npm is None else [self.npm.default, *self.npm.scopes.values()]
-        everyone = [*self.pypi, *npm]
-        own = next((u for u in everyone if origin_of(u.url) == origin_of(url)), None)
-        return own or Upstream(url, cafile=next((u.cafile for u in everyone if u.cafile), None))
+        known = self.pypi if kind == "pypi" else npm
+        own = next((u for u in known if u.origin == origin_of(url)), None)
+        return own or Upstream(url, cafile=next((u.cafile for u in known if u.cafile), None))
 
     @asynccontextmanager
     async def _get(

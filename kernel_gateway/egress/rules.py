@@ -69,14 +69,18 @@ class Malformed(Exception):
         self.rule, self.method, self.shown = rule, method, shown
 
 
-def parse(method: bytes, target: bytes, host_header: str | None, *, has_body: bool) -> Wanted:
-    """A request line and its Host header as what is wanted. Raises Malformed."""
+def parse(
+    method: bytes, target: bytes, host_header: str | None, *, has_body: bool, inside: str | None = None
+) -> Wanted:
+    """A request line and its Host header as what is wanted. ``inside`` is the host of the CONNECT that it came in. Raises Malformed."""
     name = method.decode("ascii", "replace")
     if not _METHOD.fullmatch(name):
         raise Malformed("the method is none that is known")
     if len(target) > TARGET_LIMIT + QUERY_LIMIT:
         raise Malformed(f"the address is longer than {TARGET_LIMIT:,} characters", name, _shown(target))
     text = target.decode("ascii", "replace")
+    if inside is not None:
+        return _parse_inside(name, text, host_header, inside, has_body=has_body)
     if name == "CONNECT":
         return _parse_connect(text)
     match = _ABSOLUTE.fullmatch(text)
@@ -91,6 +95,21 @@ def parse(method: bytes, target: bytes, host_header: str | None, *, has_body: bo
     if host_header not in (host, f"{host}:{port or 80}"):
         raise Malformed("the Host header and the address differ", name, _shown(target))
     return Wanted("gateway", host, int(port or 80), name, path, query, has_body)
+
+
+def _parse_inside(name: str, text: str, host_header: str | None, inside: str, *, has_body: bool) -> Wanted:
+    if name == "CONNECT" or not _ORIGIN.fullmatch(text) or host_header not in (inside, f"{inside}:80"):
+        raise Malformed(f"only requests to {inside} belong here", name, _shown(text.encode("ascii", "replace")))
+    path, _, query = text.partition("?")
+    return Wanted("gateway", inside, 80, name, path, query, has_body)
+
+
+def is_plain(rules: Rules, wanted: Wanted) -> bool:
+    """Whether a CONNECT is a plain HTTP request in disguise (Node's fetch sends each that way): no tunnel, but requests to judge."""
+    if wanted.kind != "tunnel" or wanted.port != 80 or not is_host_name(wanted.host):
+        return False
+    is_tunnel = any((rule.host, rule.mode) == (wanted.host, "tunnel") for rule in rules.hosts)
+    return not (is_tunnel or rules.is_cut or rules.mode == "none")
 
 
 def _parse_connect(text: str) -> Wanted:

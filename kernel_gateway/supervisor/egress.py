@@ -205,7 +205,7 @@ class Egress:
         if kind == "open":
             self._open[packet["id"]] = packet["line"]
         elif kind == "progress" and number in self._open:
-            self._open[packet["id"]] |= {"up": packet["up"], "down": packet["down"]}
+            self._open[packet["id"]] |= packet["line"]
         elif kind == "close":
             if number is not None:
                 self._open.pop(number, None)

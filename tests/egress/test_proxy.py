@@ -209,6 +209,25 @@ async def test_a_tunnel_that_is_no_tls_is_closed(way: Way, outside: Outside) -> 
     assert (await way.audited())[0]["verdict"] == "deny" and outside.seen == []
 
 
+async def test_a_tunnel_to_port_80_of_a_gateway_carries_requests_that_are_judged_as_any_other(
+    way: Way, outside: Outside
+) -> None:
+    connect = b"CONNECT api.example.com:80 HTTP/1.1\r\nHost: api.example.com:80\r\n\r\n"
+    answer = await way.talk(connect + get(b"/x", LAST, host=b"api.example.com"))
+    assert answer.startswith(b"HTTP/1.1 200") and answer.endswith(b"hello") and outside.connected == [(PUBLIC, 443)]
+    for sent in (
+        get(b"/x", method=b"POST", host=b"api.example.com"),
+        get(b"/x", host=b"other.example.com"),
+        get(b"http://other.example.com/", host=b"other.example.com"),
+        b"CONNECT files.example.com:443 HTTP/1.1\r\nHost: files.example.com:443\r\n\r\n",
+        get(b"/pypi/simple/x/"),
+    ):
+        answer = await way.talk(connect + sent)
+        assert answer.partition(b"\r\n\r\n")[2].startswith(b"HTTP/1.1 403"), sent
+    assert len(outside.seen) == 1
+    assert [line["verdict"] for line in await way.audited(6)] == ["allow"] + ["deny"] * 5
+
+
 @pytest.mark.parametrize("name", ["other.example.com", "api.example.com", "127.0.0.1", "localhost", "169.254.169.254"])
 async def test_a_tunnel_elsewhere_is_answered_403(way: Way, outside: Outside, name: str) -> None:
     _, answer = await tunnel(way, name)
