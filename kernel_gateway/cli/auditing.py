@@ -80,6 +80,10 @@ async def allow_host(session: str, host: str, mode: str, methods: Sequence[str])
         with _stopped(folder) as state:
             if Policy.from_json(folder.read()["policy"]).egress == "none":
                 raise BadRequest("This session was made without any network.", "Make a new one.") from None
+            if state.is_cut:
+                raise BadRequest(
+                    f"{folder.id} is cut off.", f"First: cell-gateway sessions cut {folder.id} --undo"
+                ) from None
             state.allow(name, mode, methods)
         event = {"event": "allow", "host": name, "mode": mode, "methods": methods, "by": owner_name()}
         append(folder.internals / "audit.jsonl", {"time": now(), **event})

@@ -272,7 +272,9 @@ class Egress:
         if self.mode == "none":
             raise BadRequest("This session was made without any network.", "Make a new one with --egress registries.")
         if state.is_cut:
-            raise BadRequest("This session is cut off.", "Open it again first: cell-gateway sessions cut S --undo")
+            raise BadRequest(
+                "This session is cut off.", "Open it again first: cell-gateway sessions cut SESSION --undo"
+            )
         rule = state.allow(host, mode, methods)
         state.save(self._path)
         self._send_rules()
