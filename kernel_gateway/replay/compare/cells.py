@@ -83,7 +83,7 @@ def items(recorded: Cell, again: Cell) -> list[Item]:
     """What is to be compared, in the order in which it is told: how the cell ended, its outputs, streams and files."""
     if again.exit is None:
         return [Item("end", "the cell", "end", recorded, again)] if recorded.exit is not None else []
-    found = [Item("end", "the end", "end", recorded, again)]
+    found = [Item("end", "how it ended", "end", recorded, again)]
     found += _outputs(recorded.outputs, again.outputs)
     for name in _STREAMS:
         before, after = _stream(recorded, name), _stream(again, name)
@@ -228,8 +228,6 @@ def finding(item: Item, options: Options) -> Finding:
         return _alone(item)
     if item.kind == "file":
         return files.compare(item.path, item.before, item.after, options)
-    if item.before == item.after:
-        return SAME
     return _compare_data(item, options)
 
 

@@ -16,6 +16,8 @@ from .text import blocks, paired
 _REFERRING = ("for", "href", "headers", "list", "aria-labelledby", "aria-describedby", "aria-controls", "data-target")
 _VOID = ("br", "hr", "img", "input", "meta", "link", "col", "wbr", "source", "area", "base", "embed", "track")
 _WIDEST_SPAN = 1000
+# Written before what stands in such an element, so that it is no text of the page.
+_SHEET = {"style": "<style>: ", "script": "<script>: "}
 
 
 @dataclass
@@ -125,7 +127,11 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._inside and self._inside[-1] in ("style", "script"):
-            words = " ".join(self._names.replaced(data, uuids=True).split())
+            words = (
+                f"{_SHEET[self._inside[-1]]}{' '.join(self._names.replaced(data, uuids=True).split())}"
+                if data.strip()
+                else ""
+            )
         elif self._inside:
             words = data
         else:
@@ -227,13 +233,23 @@ def _flow_changes(a: list[str], b: list[str], options: Options) -> Iterator[Chan
         for left, right in paired(block):
             before, after = None if left is None else a[left], None if right is None else b[right]
             where = _kind(after if before is None else before)
+            before, after = _bare(before), _bare(after)
             if before is None or after is None:
                 yield Change(where, before, after)
             elif (verdict := compare_words(before, after, options)) != "same":
                 yield Change(where, before, after, verdict == "close")
 
 
+def _bare(words: str | None) -> str | None:
+    if words is None or not words.startswith(tuple(_SHEET.values())):
+        return words
+    return words.partition(": ")[2]
+
+
 def _kind(words: str | None) -> str:
+    for name in _SHEET.values():
+        if words is not None and words.startswith(name):
+            return name.strip("<>: ")
     if words is None or not words.startswith(("<", "(table)")):
         return "text"
     return "a table" if words == "(table)" else "markup"

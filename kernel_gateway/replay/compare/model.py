@@ -45,13 +45,13 @@ class Cell:
 class Options:
     """How much may differ and still be `close`.
 
-    Numbers: ``relative``, and only where one of the two is written with ``digits`` significant digits or more: a changed digit in a
-    shorter number is never rounding. Pictures: no channel of any pixel by more than ``levels`` of 255. ``workspaces`` are the folders
-    that a session's files lay in; each is read as ``/workspace``.
+    Numbers: ``relative``, and only where one of the two is written with ``digits`` significant digits or more: doubles hold 15, so a
+    changed digit in a shorter number is never rounding. Pictures: no channel of any pixel by more than ``levels`` of 255.
+    ``workspaces`` are the folders that a session's files lay in; each is read as ``/workspace``.
     """
 
     relative: float = 1e-9
-    digits: int = 15
+    digits: int = 16
     levels: int = 4
     workspaces: tuple[str, ...] = ("/workspace",)
     # Whether differences of pictures are drawn.

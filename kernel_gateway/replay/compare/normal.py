@@ -31,7 +31,8 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"^(CPU times:|Wall time:|Compiler *:) .*\d.*$", re.M), r"\1 …"),
     (
         re.compile(
-            rf"^{_DURATION}± {_DURATION}per loop \(mean ± std\. dev\. of ([\d,]+ runs?), [\d,]+ loops? each\)$", re.M
+            rf"^{_DURATION}(?:±|\+-) {_DURATION}per loop \(mean (?:±|\+-) std\. dev\. of ([\d,]+ runs?), [\d,]+ loops? each\)$",
+            re.M,
         ),
         r"… per loop (\1)",
     ),

@@ -123,14 +123,12 @@ def _box(off: Pixels) -> tuple[int, int, int, int]:
 
 def _compare_sizes(a: _Frame, b: _Frame, options: Options) -> Finding:
     """The difference is drawn with the new picture scaled to the size of the old one."""
-    reason = f"size: {a.image.width} × {a.image.height} → {b.image.width} × {b.image.height} pixels"
+    reason = f"size {a.image.width} × {a.image.height} → {b.image.width} × {b.image.height} pixels"
     if not options.draw:
         return Finding("differs", reason)
     scaled = b.image.resize(a.image.size, Image.Resampling.LANCZOS)
     off = np.abs(np.asarray(a.image).astype(np.int16) - np.asarray(scaled).astype(np.int16)).max(axis=2)
-    return Finding(
-        "differs", f"{reason}; the picture shows it scaled", picture=_drawn(off, a.image, scaled, plain=True)
-    )
+    return Finding("differs", f"{reason}, drawn to one scale", picture=_drawn(off, a.image, scaled, plain=True))
 
 
 def _drawn(off: Pixels, a: Image.Image, b: Image.Image, *, plain: bool = False) -> bytes:

@@ -31,7 +31,7 @@ class Table:
     name: str = ""
 
     def column(self, number: int) -> str:
-        return self.columns[number] if number < len(self.columns) else str(number + 1)
+        return (self.columns[number] if number < len(self.columns) else "") or str(number + 1)
 
     def label(self, number: int) -> str:
         return (self.labels[number] if number < len(self.labels) else "") or str(number + 1)
@@ -54,41 +54,39 @@ def compare(before: Table, after: Table, options: Options) -> Finding:
 def changed(before: Table, after: Table, options: Options) -> tuple[list[Change], Excerpt | None]:
     result = _Changes()
     columns = _columns(before, after, result)
-    if _is_reordered(before, after):
-        result.found.append(_order(before, after))
-        result.at += [(i, i, -1) for i in range(len(after.rows)) if _key(before, i) != _key(after, i)][:_SHOWN_ROWS]
+    keys = _keys(before, after)
+    if moved := _moved(*keys):
+        result.found.append(_order(before, after, moved))
+        result.at += [(i, i, -1) for i in moved]
     elif len(before.rows) == len(after.rows):
         for i in range(len(after.rows)):
             _compare_rows(before, after, (i, i), columns, options, result)
     else:
-        for pair in (p for block in blocks(_keys(before), _keys(after)) for p in paired(block)):
+        for pair in (p for block in blocks(*keys) for p in paired(block)):
             _compare_rows(before, after, pair, columns, options, result)
     return result.found, _excerpt(before, after, columns, result) if result.found else None
 
 
-def _key(table: Table, row: int) -> tuple[str, ...]:
-    """A row's texts; a label that only counts rows is none."""
+def _keys(before: Table, after: Table) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """The rows' texts on both sides; labels that only count rows are none."""
+    counts = all(list(t.labels) in ([], [str(n) for n in range(len(t.rows))]) for t in (before, after))
+    return tuple([_key(t, row, with_label=not counts) for row in range(len(t.rows))] for t in (before, after))  # type: ignore[return-value]
+
+
+def _key(table: Table, row: int, *, with_label: bool = True) -> tuple[str, ...]:
     texts = tuple(e.text for e in table.rows[row])
     label = table.labels[row] if row < len(table.labels) else ""
-    return texts if label == str(row) else (label, *texts)
+    return (label, *texts) if with_label and label else texts
 
 
-def _keys(table: Table) -> list[tuple[str, ...]]:
-    return [_key(table, row) for row in range(len(table.rows))]
+def _moved(a: list[tuple[str, ...]], b: list[tuple[str, ...]]) -> list[int]:
+    """Which rows stand elsewhere, when there are the same rows on both sides."""
+    return [i for i in range(len(a)) if a[i] != b[i]] if len(a) == len(b) and Counter(a) == Counter(b) else []
 
 
-def _is_reordered(before: Table, after: Table) -> bool:
-    if len(before.rows) != len(after.rows):
-        return False
-    a, b = _keys(before), _keys(after)
-    return a != b and Counter(a) == Counter(b)
-
-
-def _order(before: Table, after: Table) -> Change:
-    moved = [i for i in range(len(before.rows)) if _key(before, i) != _key(after, i)]
-    first = moved[0]
-    a, b = (", ".join(_key(t, first)) for t in (before, after))
-    names = before.label(first), before.label(moved[1])
+def _order(before: Table, after: Table, moved: list[int]) -> Change:
+    a, b = (", ".join(_key(t, moved[0])) for t in (before, after))
+    names = before.label(moved[0]), before.label(moved[1])
     which = f"rows {names[0]} and {names[1]} are swapped" if len(moved) == 2 else f"{len(moved)} rows moved"
     return Change(f"{after.name}order of rows, {which}; row {names[0]}", a, b)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import Match, SequenceMatcher
@@ -15,6 +16,8 @@ from .numbers import NUMBER, compare_words
 
 _FINE = ("differs", "close", "same")
 _MATCHED_LINES = 3000
+# With the sign: a random number has a random one.
+_SIGNED = re.compile(rf"([-+]?{NUMBER.pattern[1:-1]})".replace(r"|\.\d", r"|[-+]?\.\d"))
 
 
 def classify(recorded: Cell, first: Cell, second: Cell, options: Options | None = None) -> CellVerdict:
@@ -84,7 +87,7 @@ def _volatile(between: Finding) -> Finding:
 
 
 def _is_resized(found: Finding) -> bool:
-    return found.reason.startswith("size: ")
+    return found.reason.startswith("size ")
 
 
 def text_changes(
@@ -105,7 +108,7 @@ def _line(number: int, recorded: str, first: str, second: str, options: Options)
     if first == second:
         yield Change(f"line {number}", recorded, first, compare_words(recorded, first, options) == "close")
         return
-    a, b, c = (NUMBER.split(line) for line in (recorded, first, second))
+    a, b, c = (_SIGNED.split(line) for line in (recorded, first, second))
     if (
         len(b) == len(c)
         and len(a) == len(b)

@@ -6,6 +6,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
+from copy import copy
 from typing import Any
 
 from .archives import CompareFile, compare_members, members
@@ -99,7 +100,7 @@ def _cells(a: Any, b: Any, options: Options) -> Iterator[Change]:
     one, two = _values(a), _values(b)
     for place in sorted(one.keys() | two.keys()):
         x, y = one.get(place), two.get(place)
-        if x == y:
+        if x == y and x is not None and y is not None and type(x[0]) is type(y[0]):
             continue
         where = f"{b.title}!{_name(place)}"
         if x is None or y is None:
@@ -113,10 +114,15 @@ def _cells(a: Any, b: Any, options: Options) -> Iterator[Change]:
 
 def _values(sheet: Any) -> dict[tuple[int, int], Value]:
     found: dict[tuple[int, int], Value] = {}
+    looks: dict[tuple[int, ...], tuple[Any, ...]] = {}
     for row in sheet.iter_rows():
         for cell in row:
             if cell.value is not None or cell.has_style:
-                found[cell.row, cell.column] = (_plain(cell.value), tuple(getattr(cell, look) for look in _LOOKS))
+                style = tuple(cell._style)
+                if style not in looks:
+                    # Copies: what a cell holds stands for a style of the book, and equals nothing.
+                    looks[style] = tuple(copy(getattr(cell, look)) for look in _LOOKS)
+                found[cell.row, cell.column] = (_plain(cell.value), looks[style])
         if len(found) > _CELLS:
             raise Unreadable(f"sheet {sheet.title} has more than {_CELLS:,} cells")
     return found
@@ -158,8 +164,10 @@ def _told(x: Any, y: Any) -> tuple[str, str]:
 
 
 def _attribute(value: Any) -> str:
-    rgb = getattr(value, "rgb", None)
-    return rgb if isinstance(rgb, str) else " ".join(str(value).split())[:80]
+    kind = getattr(value, "type", None)
+    if kind in ("rgb", "theme", "indexed"):
+        return str(getattr(value, kind)) if kind == "rgb" else f"{kind} {getattr(value, kind)}"
+    return " ".join(str(value).split())[:80]
 
 
 def _shape(a: Any, b: Any) -> Iterator[Change]:

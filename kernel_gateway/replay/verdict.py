@@ -1,0 +1,229 @@
+"""From the verdicts on cells to one on the notebook: the first cause first, and what follows from it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from .compare.model import VERDICTS, CellVerdict, Part, Verdict
+
+GOOD: tuple[Verdict, ...] = ("same", "close", "volatile")
+_NAME = re.compile(r"(?:NameError|UnboundLocalError|ReferenceError)\b.*?['‘]?\b(\w+)['’]? is not defined")
+_IMPORT = re.compile(r"cannot import name '(\w+)'|No module named '([\w.]+)'")
+_FILE = re.compile(r"(?:FileNotFoundError|No such file or directory|ENOENT|OperationalError)")
+
+
+@dataclass(frozen=True)
+class Follows:
+    """A cell that is as it is because of an earlier one; ``is_certain``: its error names what that one would have made."""
+
+    cell: int
+    is_certain: bool
+
+    def words(self) -> str:
+        return f"follows from cell {self.cell}" if self.is_certain else f"may follow from cell {self.cell}"
+
+
+@dataclass(frozen=True)
+class NotebookVerdict:
+    """The verdict on a notebook. Cells count from 1; ``numbers`` are theirs, in the order of ``cells``.
+
+    ``cause`` is the first cell that is not good and follows from no other, ``follows`` says it of the others. ``cannot_run``: why nothing
+    was compared.
+    """
+
+    cells: tuple[CellVerdict, ...]
+    numbers: tuple[int, ...]
+    counts: Mapping[Verdict, int]
+    cause: int | None = None
+    follows: Mapping[int, Follows] = field(default_factory=dict[int, Follows])
+    cannot_run: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0: nothing changed; 1: something did; 2: it could not be run."""
+        if self.cannot_run:
+            return 2
+        return 1 if any(self.counts.get(v) for v in VERDICTS if v not in GOOD) else 0
+
+    def cell(self, number: int) -> CellVerdict:
+        return self.cells[self.numbers.index(number)]
+
+    @property
+    def headline(self) -> str:
+        """One sentence: what became of it, and the first cause."""
+        if self.cannot_run:
+            return f"It could not be run: {self.cannot_run}"
+        if self.cause is None:
+            return _good(self.counts, len(self.cells))
+        others = sum(v.verdict not in GOOD for v in self.cells) - 1 - len(self.follows)
+        more = [_count(len(self.follows), "follows", "follow") + (" from it" if self._all_follow_it() else "")]
+        more = more if self.follows else []
+        more += [_count(others, "differs", "differ") + " besides"] if others else []
+        return f"Cell {self.cause} {_said(self.cell(self.cause))}." + (f" {', '.join(more)}." if more else "")
+
+    def _all_follow_it(self) -> bool:
+        return all(f.cell == self.cause for f in self.follows.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` prints. Pictures are left out; ``picture`` says whether there is one."""
+        return {
+            "verdict": "cannot run" if self.cannot_run else "changed" if self.exit_code else "good",
+            "exit_code": self.exit_code,
+            "headline": self.headline,
+            "counts": dict(self.counts),
+            "cause": self.cause,
+            "cells": [self._cell_to_json(n, v) for n, v in zip(self.numbers, self.cells, strict=True)],
+        }
+
+    def _cell_to_json(self, number: int, verdict: CellVerdict) -> dict[str, Any]:
+        follows = self.follows.get(number)
+        return {
+            "cell": number,
+            "verdict": verdict.verdict,
+            "reason": verdict.reason,
+            "follows": None if follows is None else asdict(follows),
+            "parts": [_part_to_json(p) for p in verdict.parts],
+        }
+
+
+def summarise(
+    cells: Sequence[CellVerdict], numbers: Sequence[int] | None = None, *, cannot_run: str = ""
+) -> NotebookVerdict:
+    """The verdict on a notebook of these cells, in the order in which they ran. ``numbers``: what they are called, else 1, 2, …"""
+    names = tuple(numbers or range(1, len(cells) + 1))
+    counted = Counter(c.verdict for c in cells)
+    counts: dict[Verdict, int] = {v: counted[v] for v in VERDICTS}
+    follows = _follows(cells, names)
+    bad = (n for n, c in zip(names, cells, strict=True) if c.verdict not in GOOD and n not in follows)
+    return NotebookVerdict(tuple(cells), names, counts, next(bad, None), follows, cannot_run)
+
+
+def _follows(cells: Sequence[CellVerdict], names: Sequence[int]) -> dict[int, Follows]:
+    """What each bad cell follows from, led back to the first of the chain."""
+    found: dict[int, Follows] = {}
+    bad: list[tuple[int, CellVerdict, Source]] = []
+    for number, cell in zip(names, cells, strict=True):
+        if cell.verdict in GOOD:
+            continue
+        source = read_source(cell.source)
+        origin = _origin(cell, source, bad)
+        if origin is not None:
+            root = found.get(origin.cell)
+            found[number] = origin if root is None else Follows(root.cell, root.is_certain and origin.is_certain)
+        bad.append((number, cell, source))
+    return found
+
+
+def _origin(cell: CellVerdict, source: Source, earlier: Sequence[tuple[int, CellVerdict, Source]]) -> Follows | None:
+    missing = missing_names(cell.raised)
+    for number, other, made in reversed(earlier):
+        if missing & (made.writes | {m.partition(".")[0] for m in made.writes}) or _wants_file(cell, other, made):
+            return Follows(number, is_certain=True)
+    if missing:
+        return None
+    for number, _, made in reversed(earlier):
+        if made.writes & source.reads:
+            return Follows(number, is_certain=False)
+    if _is_not_run(cell) and earlier:
+        return Follows(earlier[0][0], is_certain=True)
+    return None
+
+
+def _is_not_run(cell: CellVerdict) -> bool:
+    return cell.verdict == "missing" and any(p.reason == "it was not run" for p in cell.parts)
+
+
+def missing_names(raised: str) -> set[str]:
+    """The names that an error says are not defined."""
+    names = {m[1] for m in _NAME.finditer(raised)}
+    return names | {(m[1] or m[2]).partition(".")[0] for m in _IMPORT.finditer(raised)}
+
+
+def _wants_file(cell: CellVerdict, other: CellVerdict, made: Source) -> bool:
+    """Whether its error names a file that the other cell made when it was recorded, or writes by name."""
+    if not _FILE.search(cell.raised):
+        return False
+    return any(PurePosixPath(path).name in cell.raised for path in (*other.made, *made.files) if path)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a cell's source binds or changes, what it reads, and the texts in it that look like files."""
+
+    writes: frozenset[str] = frozenset()
+    reads: frozenset[str] = frozenset()
+    files: frozenset[str] = frozenset()
+
+
+def read_source(source: str) -> Source:
+    """Of Python; magics and shell lines are passed over. Other languages and what cannot be parsed bind nothing that is known."""
+    try:
+        tree = ast.parse(_without_magics(source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return Source()
+    texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    reads = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    files = frozenset(t for t in texts if re.fullmatch(r"[\w./ -]{1,200}\.\w{1,8}", t))
+    return Source(frozenset(_writes(tree)), frozenset(reads), files)
+
+
+def _without_magics(source: str) -> str:
+    if source.lstrip().startswith("%%"):
+        first, _, rest = source.lstrip().partition("\n")
+        return rest if first.startswith(("%%time", "%%capture", "%%prun")) else ""
+    return "\n".join("pass" if line.startswith(("%", "!")) else line for line in source.split("\n"))
+
+
+def _writes(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
+            yield node.id
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from ((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+        elif isinstance(node, (ast.Subscript, ast.Attribute)) and isinstance(node.ctx, ast.Store):
+            yield from _base(node)
+
+
+def _base(node: ast.expr) -> Iterator[str]:
+    """``frame`` in ``frame["a"].b = 1``."""
+    while isinstance(node, (ast.Subscript, ast.Attribute)):
+        node = node.value
+    if isinstance(node, ast.Name):
+        yield node.id
+
+
+def _part_to_json(part: Part) -> dict[str, Any]:
+    return {
+        "where": part.where,
+        "kind": part.kind,
+        "verdict": part.verdict,
+        "reason": part.reason,
+        "changes": [asdict(c) for c in part.changes],
+        "numbers": dict(part.numbers),
+        "picture": part.picture is not None,
+    }
+
+
+def _good(counts: Mapping[Verdict, int], total: int) -> str:
+    if counts.get("same", 0) == total:
+        return f"All {total} cells gave the same." if total != 1 else "The one cell gave the same."
+    told = ", ".join(f"{counts[v]} {v}" for v in GOOD if counts.get(v))
+    return f"Nothing changed: of {total} cells {told}."
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"1 later cell {one}" if number == 1 else f"{number} later cells {many}"
+
+
+def _said(cell: CellVerdict) -> str:
+    return {"error": "fails", "missing": "lacks something", "differs": "differs"}.get(
+        cell.verdict, cell.verdict
+    ) + f": {cell.reason}"
