@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..config import Settings, load_settings
+from ..egress.upstreams import pip_upstreams
 from ..errors import GatewayError, NotFound
 from ..image.store import ImageStore
 from ..sandbox.doctor import Finding, probe
@@ -31,7 +32,7 @@ def diagnose() -> list[Finding]:
         settings = load_settings()
     except GatewayError as error:
         return [*findings, Finding("settings", False, error.message, error.next_step)]
-    checks: tuple[Callable[[Settings], Finding], ...] = (_config_file, _data, _space, _image, _key)
+    checks: tuple[Callable[[Settings], Finding], ...] = (_config_file, _data, _space, _image, _network, _key)
     containers = probe_containers(settings["engine"])
     return [*findings, *containers, *(check(settings) for check in checks), _survival()]
 
@@ -92,6 +93,28 @@ def _image(settings: Settings) -> Finding:
     return Finding(
         "image", True, f"{name}: Python {image.python_version}, node {image.node_version}, {image.digest[:12]}"
     )
+
+
+def _network(settings: Settings) -> Finding:
+    """What new sessions may reach, and where packages come from. Credentials are no part of it."""
+    mode = settings["limits.egress"]
+    if mode == "none":
+        return Finding("network", True, "none: new sessions reach nothing.")
+    indexes = [upstream.url for upstream in pip_upstreams(os.environ, _image_root(settings))]
+    hosts = [rule.described() for rule in settings.egress_hosts.values()] if mode in ("list", "ask") else []
+    others = {"ask": "; for others a person is asked", "list": "; nothing else"}.get(mode, "; no other host")
+    reached = "".join(f", {host}" for host in hosts)
+    detail = f"{mode}: packages by pip from {', '.join(indexes) or 'nowhere'}, by npm as npm says{reached}{others}."
+    return Finding(
+        "network", bool(indexes) or None, detail, "" if indexes else "pip names no index: see pip config list"
+    )
+
+
+def _image_root(settings: Settings) -> Path:
+    try:
+        return ImageStore(settings.images).find(settings["image"]).root
+    except GatewayError:
+        return settings.images
 
 
 def _key(settings: Settings) -> Finding:

@@ -83,6 +83,17 @@ def test_hosts_of_the_settings_are_shown_without_their_secrets_and_told_to_be_ke
     assert cli("config", "show").code == 2
 
 
+def test_doctor_says_what_new_sessions_may_reach_and_in_which_way_but_no_credentials(cli: Cli, data: Path) -> None:
+    data.mkdir()
+    file = data / "config.toml"
+    file.write_text('[limits]\negress = "list"\n[egress.hosts."api.example.com"]\nmode = "tunnel"\n')
+    file.chmod(0o600)
+    settings = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "https://user:s3cret@index.example.com/simple"}
+    (found,) = [f for f in cli("doctor", "--json", **settings).json if f["name"] == "network"]
+    assert "api.example.com (tunnel)" in found["detail"] and "https://index.example.com/simple/" in found["detail"]
+    assert "s3cret" not in json.dumps(found)
+
+
 @pytest.mark.parametrize(("typed", "outcome"), [(b"y\n", "502"), (b"\n", "did not allow")])
 def test_the_person_at_the_terminal_is_asked_and_the_answer_holds(
     cli: Cli, tmp_path: Path, typed: bytes, outcome: str
