@@ -27,12 +27,12 @@ async def _connect(address: str, port: int) -> Streams:
 class Dialer:
     """``trusted`` are places that the machine itself names, its registries and its proxy: they may have any address.
 
-    ``linked`` are those that a registry's pages name.
+    ``linked`` are those that a registry's pages name, with that registry: a private one may name private ones, the world's may not.
     """
 
     def __init__(self, environ: Mapping[str, str], *, resolve: Resolve = resolve, connect: Connect = _connect) -> None:
         self.trusted: set[tuple[str, int]] = set()
-        self.linked: set[tuple[str, int]] = set()
+        self.linked: dict[tuple[str, int], tuple[str, int]] = {}
         self._environ = environ
         self._resolve, self._connect = resolve, connect
         self._proxies = _proxies(environ)
@@ -52,7 +52,7 @@ class Dialer:
         """A connection. Raises Forbidden, Unresolved, OSError, asyncio.TimeoutError."""
         addresses = await self._resolve(host, port)
         if (host, port) not in self.trusted:
-            addresses = checked(host, addresses, is_linkable if (host, port) in self.linked else is_public)
+            addresses = checked(host, addresses, await self._rule_for(host, port))
         problem: OSError = OSError(f"{host} has no address")
         for address in addresses[:4]:
             try:
@@ -79,8 +79,14 @@ class Dialer:
     def trust(self, url: str) -> None:
         self.trusted.add(_place(url))
 
-    def link(self, url: str) -> None:
-        self.linked.add(_place(url))
+    def link(self, url: str, registry: str) -> None:
+        self.linked[_place(url)] = _place(registry)
+
+    async def _rule_for(self, host: str, port: int) -> Callable[[str], bool]:
+        registry = self.linked.get((host, port))
+        if registry is None or all(map(is_public, await self._resolve(*registry))):
+            return is_public
+        return is_linkable
 
     def another(self) -> Dialer:
         """One that trusts nobody yet."""

@@ -190,7 +190,9 @@ class Registries:
         npm = [] if self.npm is None else [self.npm.default, *self.npm.scopes.values()]
         known = self.pypi if kind == "pypi" else npm
         own = next((u for u in known if u.origin == origin_of(url)), None)
-        return own or Upstream(url, cafile=next((u.cafile for u in known if u.cafile), None))
+        web = [u for u in known if u.url.startswith("http")]
+        # Credentials go by origin, so a file elsewhere gets none of them.
+        return own or (web[0] if web else Upstream(url))
 
     @asynccontextmanager
     async def _get(
@@ -201,7 +203,7 @@ class Registries:
             for _ in range(REDIRECTS):
                 own = origin_of(url) == upstream.origin
                 sent = [(b"Host", urlsplit(url).netloc.encode()), _AGENT, (b"Accept-Encoding", b"identity"), *headers]
-                self._outward.dialer.link(url)
+                self._outward.dialer.link(url, upstream.url)
                 if own and upstream.authorization:
                     sent.append((b"Authorization", upstream.authorization.encode()))
                 pool = self._outward.pool(

@@ -109,7 +109,7 @@ def is_plain(rules: Rules, wanted: Wanted) -> bool:
     if wanted.kind != "tunnel" or wanted.port != 80 or not is_host_name(wanted.host):
         return False
     is_tunnel = any((rule.host, rule.mode) == (wanted.host, "tunnel") for rule in rules.hosts)
-    return not (is_tunnel or rules.is_cut or rules.mode == "none")
+    return not (is_tunnel or rules.is_cut or rules.mode not in ("registries", "list", "ask"))
 
 
 def _parse_connect(text: str) -> Wanted:
@@ -127,7 +127,7 @@ def decide(rules: Rules, wanted: Wanted) -> Decision:
     """The session's rules hold for each request anew, also within one connection."""
     if rules.is_cut:
         return Decision("deny", "this session was cut off by a person", "Nothing passes until a person opens it again.")
-    if rules.mode == "none":
+    if rules.mode not in ("registries", "list", "ask"):
         return Decision("deny", "this session has no network at all", "A person chooses that for a new session.")
     if wanted.kind == "registry":
         return _decide_registry(wanted)
@@ -136,13 +136,15 @@ def decide(rules: Rules, wanted: Wanted) -> Decision:
     if wanted.port not in ((443, 80) if wanted.kind == "tunnel" else (80,)):
         return Decision("deny", "only ports 443 and 80", "Use the standard port.")
     mode: Mode = "tunnel" if wanted.kind == "tunnel" else "gateway"
-    found = next((rule for rule in rules.hosts if (rule.host, rule.mode) == (wanted.host, mode)), None)
-    decision = _decide_host(rules, wanted, mode) if found is None else _decide_allowed(found, wanted)
-    if decision.verdict != "deny" or rules.mode != "ask" or (found is not None and found.headers):
+    found = [rule for rule in rules.hosts if (rule.host, rule.mode) == (wanted.host, mode)]
+    decisions = [_decide_allowed(rule, wanted) for rule in found] or [_decide_host(rules, wanted, mode)]
+    decision = next((d for d in decisions if d.verdict == "allow"), decisions[0])
+    # What lies behind a key of the person's is decided in the settings alone.
+    if decision.verdict == "allow" or rules.mode != "ask" or any(rule.headers for rule in found):
         return decision
     if (wanted.host, question_key(wanted)) in rules.denied:
         return Decision("deny", f"a person did not allow {wanted.host}", "Do not try again; say what is missing.")
-    return Decision("ask", "ask", host=found)
+    return Decision("ask", "ask")
 
 
 def question_key(wanted: Wanted) -> str:

@@ -38,7 +38,7 @@ class EgressState:
         """All hosts beyond the registries: this session's own, and those of the settings where the session's mode says so."""
         if mode == "none":
             return []
-        return [*self.hosts, *(configured if mode in ("list", "ask") else ())]
+        return [*(configured if mode in ("list", "ask") else ()), *self.hosts]
 
     def save(self, path: Path) -> None:
         temporary = path.with_name(f".{path.name}.{os.getpid()}")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from kernel_gateway.egress.addresses import Forbidden, checked, is_linkable, is_public
+from kernel_gateway.egress.outward import Dialer, Streams
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,32 @@ def test_no_link_of_a_registry_leads_to_this_machine(address: str) -> None:
 
 def test_a_registry_may_keep_its_files_in_a_private_network() -> None:
     assert is_linkable("10.1.2.3")
+
+
+async def addresses(host: str, port: int) -> list[str]:
+    return {"world": ["8.8.8.8"], "corp": ["10.0.0.1"], "files": ["10.0.0.2"], "self": ["127.0.0.1"]}[host]
+
+
+async def refuse(address: str, port: int) -> Streams:
+    raise ConnectionRefusedError(address)
+
+
+@pytest.mark.parametrize(
+    ("registry", "file", "error"),
+    [
+        ("corp", "files", OSError),
+        ("world", "files", Forbidden),
+        ("corp", "self", Forbidden),
+        ("world", "self", Forbidden),
+    ],
+)
+async def test_only_a_private_registry_may_link_to_private_places(
+    registry: str, file: str, error: type[Exception]
+) -> None:
+    dialer = Dialer({}, resolve=addresses, connect=refuse)
+    dialer.trust(f"https://{registry}/simple/")
+    dialer.link(f"https://{file}/x.whl", f"https://{registry}/simple/")
+    with pytest.raises(error):
+        await dialer.open(file, 443)
+    with pytest.raises(Forbidden):
+        await dialer.another().open(file, 443)

@@ -138,6 +138,20 @@ def test_a_host_that_is_not_listed_is_asked_for_only_where_that_was_chosen() -> 
     assert get("http://new.example.com/", "POST", rules=denied).verdict == "ask"
 
 
+def test_of_several_rules_for_a_host_one_that_allows_is_enough_and_the_settings_come_first() -> None:
+    keyed = HostRule("api.example.com", "gateway", ("GET",), headers={"Authorization": "x"})
+    more = HostRule("api.example.com", "gateway", ("GET", "POST"))
+    rules = Rules("list", (keyed, more))
+    assert get("http://api.example.com/", rules=rules).host == keyed
+    assert get("http://api.example.com/", "POST", rules=rules).host == more
+    assert get("http://api.example.com/", "PUT", rules=Rules("ask", (keyed,))).verdict == "deny"
+
+
+def test_a_mode_that_is_not_known_is_no_network() -> None:
+    assert decide(Rules("everything", (FILES,)), MIRROR).verdict == "deny"
+    assert connect("allowed.host:443", Rules("everything", (FILES,))) == "deny"
+
+
 def test_an_address_is_never_asked_for() -> None:
     assert get("http://127.0.0.1/", rules=Rules("ask")).verdict == "deny"
 
