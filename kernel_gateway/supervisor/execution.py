@@ -23,7 +23,7 @@ from .messages import Message, compose
 from .recorder import RunRecord
 from .recorder import execution_count as checked_count
 from .routing import Clients, Router
-from .run import Run, from_request, reply_for_client
+from .run import Run, from_request, reply_for_client, start_fields
 
 # After the interrupt message, and after the signal: then the kernel is killed.
 MESSAGE_SECONDS = 1.0
@@ -205,26 +205,8 @@ class Execution:
             self.generations.names = await kernel.names(SIGNAL_SECONDS) or self.generations.names
 
     def _record_start(self, run: Run, kernel: Kernel, extra: dict[str, Any]) -> None:
-        request = run.request
-        optional = {
-            k: getattr(request, k) for k in ("turn", "tool_use_id", "timeout") if getattr(request, k) is not None
-        }
-        if request.tags:
-            optional["tags"] = list(request.tags)
-        if run.hidden:
-            optional["hidden"] = True
-        self.journal.append(
-            "start",
-            run=request.run,
-            cell=request.cell,
-            source=request.source,
-            author=request.author,
-            tool=request.tool,
-            generation=kernel.generation,
-            **optional,
-            **extra,
-        )
-        self.router.begin(run, RunRecord(self.journal, request, self.policy, lambda: self.folder.outputs))
+        self.journal.append("start", **start_fields(run, kernel.generation), **extra)
+        self.router.begin(run, RunRecord(self.journal, run.request, self.policy, lambda: self.folder.outputs))
         self.generations.has_cells |= not (run.hidden or extra)
 
     async def _until_finished(self, run: Run, kernel: Kernel) -> None:
@@ -322,17 +304,7 @@ class Execution:
                 self._queue.put_nowait(run)
 
     def _record_aborted(self, run: Run) -> None:
-        request = run.request
-        self.journal.append(
-            "start",
-            run=request.run,
-            cell=request.cell,
-            source=request.source,
-            author=request.author,
-            tool=request.tool,
-            generation=self.generations.number,
-            hidden=run.hidden,
-        )
+        self.journal.append("start", **start_fields(run, self.generations.number))
         self._end(run, "aborted", 0.0, {})
         if run.origin is not None:
             reply = compose(

@@ -113,6 +113,15 @@ def _with_our_content(message: Message, content: dict[str, Any]) -> Message:
     return Message([message.frames[0], message.frames[1], message.frames[2], pack(ours), *message.frames[4:]])
 
 
+def start_fields(run: Run, generation: int) -> dict[str, Any]:
+    """What a ``start`` record says of a run; fields that say nothing are left out."""
+    request = run.request
+    always = {k: getattr(request, k) for k in ("run", "cell", "source", "author", "tool")}
+    optional = {k: getattr(request, k) for k in ("turn", "tool_use_id", "timeout")}
+    optional |= {"tags": list(request.tags) or None, "hidden": run.hidden or None}
+    return {**always, "generation": generation, **{k: v for k, v in optional.items() if v is not None}}
+
+
 def reply_for_client(reply: Message) -> tuple[Message, list[str] | None]:
     """The kernel's reply without our expression, and the names it told (None when it told none)."""
     expressions = reply.content.get("user_expressions")
