@@ -14,7 +14,7 @@ from .relay import PORT
 Verdict = Literal["allow", "deny", "ask"]
 Kind = Literal["registry", "gateway", "tunnel"]
 
-TARGET_LIMIT = 4096
+TARGET_LIMIT = 6144
 QUERY_LIMIT = 2048
 OWN_HOSTS = frozenset({f"127.0.0.1:{PORT}", f"localhost:{PORT}"})
 _CONNECT = re.compile(r"([^:/?#@\s]{1,253}):([0-9]{1,5})")
@@ -76,7 +76,7 @@ def parse(
     name = method.decode("ascii", "replace")
     if not _METHOD.fullmatch(name):
         raise Malformed("the method is none that is known")
-    if len(target) > TARGET_LIMIT + QUERY_LIMIT:
+    if len(target) > TARGET_LIMIT:
         raise Malformed(f"the address is longer than {TARGET_LIMIT:,} characters", name, _shown(target))
     text = target.decode("ascii", "replace")
     if inside is not None:
