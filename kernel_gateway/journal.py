@@ -44,7 +44,7 @@ def _encode(record: Record) -> tuple[bytes, Record]:
     try:
         body = orjson.dumps(record)
     except TypeError:
-        record = _clean(record)
+        record = clean(record)
         body = orjson.dumps(record)
     return b'{"crc":"%08x",' % zlib.crc32(body) + body[1:] + b"\n", record
 
@@ -63,15 +63,16 @@ def decode(line: bytes) -> Record | None:
     return record if isinstance(record, dict) and isinstance(record.get("seq"), int) else None
 
 
-def _clean(value: Any, depth: int = 0) -> Any:
+def clean(value: Any, depth: int = 0) -> Any:
+    """What orjson writes of any value: replacement text for lone surrogates, huge numbers, depth and what is no JSON."""
     if depth > DEPTH:
         return _TOO_DEEP
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):
-        return {_clean(k if isinstance(k, str) else repr(k)): _clean(v, depth + 1) for k, v in value.items()}
+        return {clean(k if isinstance(k, str) else repr(k)): clean(v, depth + 1) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_clean(v, depth + 1) for v in value]
+        return [clean(v, depth + 1) for v in value]
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         # str() of an int of thousands of digits raises.
         return (

@@ -21,6 +21,7 @@ from pygments.lexers import BashLexer, JavascriptLexer, PythonLexer, TextLexer
 
 from . import frames
 from .formulas import mathml
+from .harmless import too_large
 from .markdown import human_bytes
 from .outputs import mapping, picture_of, sequence, text
 from .prose import Beside, render
@@ -181,6 +182,8 @@ def _display(data: Mapping[str, Any], metadata: Mapping[str, Any], beside: Besid
     if not (picture_of(data) and "<script" in rich.lower()) and (framed := frames.frame(rich)):
         return Markup(framed)
     if picture := picture_of(data):
+        if size := too_large(picture):
+            return Markup(f'<p class="hint">Picture of {size} pixels: too large to be shown here.</p>')
         return _picture(picture.mime, picture.data, metadata)
     if "text/markdown" in data:
         return Markup(f'<div class="prose">{render(_joined(data["text/markdown"]), beside)}</div>')

@@ -22,6 +22,7 @@ from ..errors import DiskFull, GatewayError, NotFound
 from ..journal import BlobStore, read
 from ..session.folder import SessionFolder
 from .build import Fold, Notebook
+from .harmless import is_harmless
 from .outputs import PICTURES, Picture, mapping, pictures, sequence
 
 _CHUNK = 1024 * 1024
@@ -237,7 +238,7 @@ def _fsync(folder: Path) -> None:
 
 
 def _write_pictures(folder: SessionFolder, notebook: Notebook) -> None:
-    """Make ``pictures/`` what the notebook shows. Files that we did not put there stay as they are."""
+    """Make ``pictures/`` what the notebook shows, less what could harm who opens it. Files that we did not put there stay as they are."""
     record = folder.internals / "pictures.json"
     try:
         before = mapping(json.loads(record.read_bytes()))
@@ -245,6 +246,8 @@ def _write_pictures(folder: SessionFolder, notebook: Notebook) -> None:
         before = {}
     now: dict[str, str] = {}
     for _, name, picture in picture_names(notebook):
+        if not is_harmless(picture):
+            continue
         now[name] = hashlib.sha256(picture.data.encode()).hexdigest()
         path = folder.pictures / name
         if before.get(name) != now[name] or not path.exists():

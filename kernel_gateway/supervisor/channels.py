@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import secrets
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +18,11 @@ from ..errors import KernelDied
 from . import zmtp
 from .arrivals import open_kernel_socket
 
-# A client that reads slowly loses messages only beyond this many; outputs are batched, so that is hours of printing.
-CLIENT_HIGH_WATER = 100_000
+# A client that reads slowly loses messages beyond this many; outputs are batched, so that is hours of printing.
+CLIENT_HIGH_WATER = 10_000
+# Messages from this size on count against what may wait for all clients together; beyond it nobody gets them.
+LARGE_BYTES = 4096
+UNREAD_BYTES = 16 * 1024**2
 # Messages handled in one go before others get their turn.
 BATCH = 200
 
@@ -38,6 +42,9 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._fd = int(socket.getsockopt(zmq.FD))  # pyright: ignore[reportArgumentType]
         self._scheduled = False
+        # Large messages that a client has not taken yet, and their bytes.
+        self._unread: deque[tuple[zmq.MessageTracker, int]] = deque()
+        self._unread_bytes = 0
         self._loop.add_reader(self._fd, self.drain)
         self._schedule()
 
@@ -45,9 +52,20 @@ class Channel:
         """A peer that is gone or too slow loses the message, as everywhere in ZMQ."""
         if self._socket.closed:
             return
+        size = sum(map(len, frames))
         with contextlib.suppress(zmq.Again):
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
+            if size < LARGE_BYTES:
+                self._socket.send_multipart(frames, zmq.NOBLOCK)
+            elif self._has_room(size):
+                tracker = self._socket.send_multipart(frames, zmq.NOBLOCK, copy=False, track=True)
+                self._unread.append((tracker, size))
+                self._unread_bytes += size
         self._schedule()
+
+    def _has_room(self, size: int) -> bool:
+        while self._unread and self._unread[0][0].done:
+            self._unread_bytes -= self._unread.popleft()[1]
+        return self._unread_bytes == 0 or self._unread_bytes + size <= UNREAD_BYTES
 
     def drain(self) -> None:
         """Handle what has arrived, at most `BATCH` messages; the rest comes in the next round of the loop."""

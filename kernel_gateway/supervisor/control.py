@@ -12,7 +12,7 @@ import orjson
 from .. import __version__
 from ..egress.hosts import MODES, host_name
 from ..errors import BadRequest, GatewayError
-from ..journal import externalize
+from ..journal import clean, externalize
 from ..notebook.setup import needs
 from .egress import Egress
 from .execution import Execution
@@ -21,7 +21,11 @@ from .runs import LINE_LIMIT, Output, RunRequest
 
 RECORDABLE = frozenset({"prompt", "words", "request", "message", "turn", "input", "files", "notice"})
 
-Send = Callable[[dict[str, Any]], None]
+# A front end that leaves this much unread gets no more outputs of its run; at the end it reads them from the journal.
+UNREAD_BYTES = 8 * 1024**2
+
+# False when it was not sent.
+Send = Callable[[dict[str, Any]], bool]
 
 
 class ControlServer:
@@ -66,9 +70,12 @@ class ControlServer:
             self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        def send(answer: dict[str, Any]) -> None:
-            if not writer.is_closing():
-                writer.write(orjson.dumps(answer, option=orjson.OPT_NON_STR_KEYS, default=str) + b"\n")
+        def send(answer: dict[str, Any]) -> bool:
+            is_slow = writer.transport.get_write_buffer_size() > UNREAD_BYTES
+            if writer.is_closing() or (is_slow and answer.get("event") == "output"):
+                return False
+            writer.write(_line(answer))
+            return True
 
         gone = asyncio.Event()
         try:
@@ -122,9 +129,11 @@ class ControlServer:
         session = self._execution.kernel.session if self._execution.kernel else ""
         asked = from_request(wanted, session, restart=request["op"] == "restart")
         run = self._execution.submit(asked)
+        left_out = False
 
         def on_output(batch: list[Output]) -> None:
-            send({"event": "output", "outputs": batch})
+            nonlocal left_out
+            left_out = not send({"event": "output", "outputs": batch}) or left_out
 
         run.listeners.append(on_output)
         try:
@@ -132,7 +141,7 @@ class ControlServer:
         finally:
             run.listeners.remove(on_output)
         # Whether every output was streamed here; a run that was known before began without this connection.
-        return {"end": end, "seq": end["seq"], "complete": run is asked and run.record is not None}
+        return {"end": end, "seq": end["seq"], "complete": run is asked and run.record is not None and not left_out}
 
     async def _interrupt(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
         return {"interrupted": self._execution.interrupt(request["run"])}
@@ -207,6 +216,15 @@ def _run_request(request: dict[str, Any]) -> RunRequest:
         needs=tuple(dict.fromkeys([*(request.get("needs") or ()), *needs(source)])),
         tags=tuple(request.get("tags") or ()),
     )
+
+
+def _line(answer: dict[str, Any]) -> bytes:
+    option = orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE
+    try:
+        return orjson.dumps(answer, option=option, default=str)
+    except TypeError:
+        # What a kernel sent may hold lone surrogates and more; the journal has it in the same form.
+        return orjson.dumps(clean(answer), option=option)
 
 
 def _describe(error: GatewayError) -> dict[str, str]:

@@ -67,6 +67,11 @@ class Kernel:
                     handle(self._signer.unwrap(frames))
                 except BadMessage:
                     self.rejected += 1
+                except Exception as error:  # noqa: BLE001
+                    # Whatever a hostile kernel makes us stumble over costs its message, never the channel: a run would wait for ever.
+                    self.rejected += 1
+                    context = {"message": "a message of the kernel could not be handled", "exception": error}
+                    asyncio.get_running_loop().call_exception_handler(context)
 
             return on_frames
 

@@ -91,14 +91,15 @@ class RunRecord:
         self._tail_bytes = 0
         self._whole: _WholeOutput | None = None
 
-    def add(self, output: Output) -> None:
-        """One output, in order."""
+    def add(self, output: Output) -> bool:
+        """One output, in order. False when it is a display over the limit, which is only counted."""
         if output["output_type"] == "stream":
             self._add_stream(output)
-        else:
-            self._add_display(output)
+        elif not self._add_display(output):
+            return False
         if self._pending_bytes >= BATCH_BYTES:
             self.flush()
+        return True
 
     def leave_out(self) -> None:
         """An output that was too large to be received."""
@@ -172,17 +173,18 @@ class RunRecord:
             self._pending.append(dict(output))
         self._pending_bytes += size
 
-    def _add_display(self, output: Output) -> None:
+    def _add_display(self, output: Output) -> bool:
         size = _size(output)
         self._display_bytes += size
         if self._display_bytes > self._policy.output_kept * DISPLAY_FACTOR:
             self._displays_left_out += 1
-            return
+            return False
         if self._whole is not None and self._tail:
             # Keeps the order of what is still recorded.
             self._tail_to_pending()
         self._pending.append(output)
         self._pending_bytes += size
+        return True
 
     def _begin_whole(self) -> _WholeOutput:
         whole = _WholeOutput(self._outputs_folder(), self.request.cell, self._policy.output_whole)

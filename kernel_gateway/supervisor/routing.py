@@ -139,15 +139,15 @@ class Router:
         if message.kind == "status":
             return self._on_status(run, message)
         output = output_of(message.kind, message.content)
-        if output is None or output["output_type"] != "stream":
+        is_stream = output is not None and output["output_type"] == "stream"
+        if not is_stream:
             # Streams are relayed in batches: what came before goes out before.
             run.record.flush()
-            relayed = Message([message.frames[0], run.message.frames[0], *message.frames[2:]])
-            self._clients.publish(relayed)
-        if output is not None:
-            run.record.add(output)
-            if run.record.waiting:
-                self._flush_soon(run.record)
+        is_kept = output is None or run.record.add(output)
+        if is_kept and not is_stream:
+            self._clients.publish(Message([message.frames[0], run.message.frames[0], *message.frames[2:]]))
+        if run.record.waiting:
+            self._flush_soon(run.record)
         return None
 
     def _on_status(self, run: Run, message: Message) -> None:
