@@ -231,6 +231,12 @@ class DockerSandbox:
         except (*_GONE, ValueError):
             return {}
 
+    async def freeze(self) -> None:
+        """Nothing: process 1 of a paused container could not see that its supervisor ended, and would stay behind."""
+
+    def thaw(self) -> None:
+        """Nothing was frozen."""
+
     async def stop(self) -> Exit:
         if not self._ended.done():
             self._stopped = True
