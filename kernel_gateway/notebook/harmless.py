@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
-from xml.etree.ElementTree import ParseError, XMLPullParser
+from collections.abc import Iterable
+from typing import cast
+from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
 from ..agent.picture_size import read_header
 from .outputs import Picture
@@ -49,7 +51,8 @@ def _only_draws(svg: bytes) -> bool:
     try:
         parser.feed(svg)
         parser.close()
-        for event, element in parser.read_events():
+        events = cast("Iterable[tuple[str, Element]]", parser.read_events())
+        for event, element in events:
             name = _local(str(element.tag))
             if name == "metadata":
                 depth_of_metadata += 1 if event == "start" else -1

@@ -58,8 +58,9 @@ class Channel:
                 self._socket.send_multipart(frames, zmq.NOBLOCK)
             elif self._has_room(size):
                 tracker = self._socket.send_multipart(frames, zmq.NOBLOCK, copy=False, track=True)
-                self._unread.append((tracker, size))
-                self._unread_bytes += size
+                if tracker is not None:
+                    self._unread.append((tracker, size))
+                    self._unread_bytes += size
         self._schedule()
 
     def _has_room(self, size: int) -> bool:

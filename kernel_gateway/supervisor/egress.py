@@ -37,7 +37,7 @@ MOST_HOSTS = 500
 # What the proxy gets of the environment: certificates and the machine's own proxy, no settings of packages.
 _PROXY_NAMES = ("PROXY", "CERT", "CA_BUNDLE")
 
-OnQuestion = Callable[[Packet], None]
+OnQuestion = Callable[[Packet], object]
 
 
 class Session(Protocol):

@@ -25,7 +25,8 @@ DRAWING = (
     + HEAD
     + '<metadata><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:x rdf:resource="http://purl.org/dc"/></rdf:RDF>'
     '</metadata><defs><style type="text/css">*{stroke-linejoin: round}</style><clipPath id="p"><rect width="1"/></clipPath></defs>'
-    '<g clip-path="url(#p)"><use xlink:href="#m" x="1"/><path d="M 0 0" style="fill: url(#p)"/><image href="data:image/png;base64,AA=="/></g></svg>'
+    '<g clip-path="url(#p)"><use xlink:href="#m" x="1"/><path d="M 0 0" style="fill: url(#p)"/>'
+    '<image href="data:image/png;base64,AA=="/></g></svg>'
 )
 
 
