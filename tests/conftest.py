@@ -67,7 +67,8 @@ async def new_session(data: Path, image: Image) -> AsyncIterator[NewSession]:
 
         async def make(**options: Any) -> LiveSession:
             name, settings = options.pop("name", None), load_settings(options.pop("settings", None))
-            values = session_values(settings, image=image, engine="bubblewrap", owner="test", **options)
+            options.setdefault("engine", "bubblewrap")
+            values = session_values(settings, image=image, owner="test", **options)
             folder = create_session(data, values, name)
             client = await stack.enter_async_context(connect(folder))
             stack.push_async_callback(stop_session, folder)

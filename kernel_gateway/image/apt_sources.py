@@ -73,7 +73,7 @@ def one_line(text: str, suite: str) -> Iterator[str]:
     """The lines of a ``.list`` file that are of the release itself."""
     for line in text.splitlines():
         words = line.partition("#")[0].split()
-        if words[:1] != ["deb"]:
+        if words[:1] != ["deb"] or len(words) < 4:
             continue
         end = next((i for i, word in enumerate(words) if word.endswith("]")), 0) if words[1].startswith("[") else 0
         if len(words) > end + 3 and words[end + 2] in _own(suite) and "main" in words[end + 3 :]:

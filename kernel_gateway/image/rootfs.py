@@ -35,8 +35,7 @@ _FINISH = """\
 cd "$1"
 mkdir -p workspace outputs image home/user
 rm -rf var/tmp var/log/* etc/apt/sources.list* etc/machine-id etc/passwd- etc/group- etc/shadow* etc/gshadow* etc/hostname \
-  etc/resolv.conf boot media mnt opt srv usr/local usr/games usr/src usr/share/doc root
-mkdir root
+  etc/resolv.conf etc/ssl/private boot media mnt opt srv usr/local usr/games usr/src usr/share/doc root
 ln -s ../tmp var/tmp
 ln -sf /run/etc/passwd etc/passwd
 ln -sf /run/etc/group etc/group
@@ -45,8 +44,8 @@ ln -sf /usr/share/zoneinfo/Etc/UTC etc/localtime
 echo Etc/UTC > etc/timezone
 printf '127.0.0.1\\tlocalhost sandbox\\n::1\\tlocalhost\\n' > etc/hosts
 printf '%s\\n' 'passwd: files' 'group: files' 'shadow: files' 'hosts: files' 'services: files' 'protocols: files' > etc/nsswitch.conf
-find . -xdev -type f -perm /6000 -exec chmod a-s {} +
-find . -xdev -name __pycache__ -prune -exec rm -rf {} +
+find usr etc var -xdev -type f -perm /6000 -exec chmod a-s {} +
+find usr -xdev -name __pycache__ -prune -exec rm -rf {} +
 """
 _NO_MMDEBSTRAP = "sudo apt-get install -y mmdebstrap"
 _NOT_DEBIAN = """\
@@ -78,6 +77,11 @@ def build(folder: Path, progress: Progress = silent) -> RootFilesystem:
     progress("installing Debian packages", 0.05)
     _make(program, sources, packages, archive)
     progress("reading the result", 0.9)
+    return described(archive)
+
+
+def described(archive: Path) -> RootFilesystem:
+    """What a file that `build` made on this machine holds."""
     installed = _installed(archive)
     libc = " ".join(platform.libc_ver())
     recipe = {"packages": dict(installed), "finish": _FINISH, "left out": _LEFT_OUT}

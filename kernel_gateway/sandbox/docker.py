@@ -26,7 +26,7 @@ from aiodocker.stream import Stream
 from ..errors import EngineUnavailable
 from . import docker_strays, layout, mount_points, users
 from .docker_daemon import Daemon, EngineName, ready_daemon
-from .docker_layout import container
+from .docker_layout import container, seccomp_profile
 from .engine import Exit, SandboxSpec, Tier
 
 LOG_BYTES = 64 * 1024
@@ -86,15 +86,16 @@ async def _start(
     client: aiodocker.Docker, daemon: Daemon, spec: SandboxSpec, uid: int, stdin: int | None, stdout: int | None
 ) -> DockerSandbox:
     inside = 0 if daemon.rootless else uid
-    config = container(spec, daemon, inside, docker_strays.labels(spec), stdin=stdin is not None)
-    made = await client.containers.create(config, name=f"cell-gateway-{secrets.token_hex(6)}")
+    with seccomp_profile(daemon) as profile:
+        config = container(spec, daemon, inside, docker_strays.labels(spec), profile, stdin=stdin is not None)
+        made = await client.containers.create(config, name=f"cell-gateway-{secrets.token_hex(6)}")
     async with contextlib.AsyncExitStack() as undo:
         undo.push_async_callback(_discard, made)
         # Each of these is asked before the start, so that nothing of a short life is missed.
         hand = made.attach(stdin=True, stdout=True, stderr=True)
         undo.push_async_callback(hand.close)
         await hand.__aenter__()
-        events, end = await _events(client, made), await _end(client, made)
+        events, end = await _events(client, made), await _end(client, made, daemon)
         undo.callback(events.close)
         undo.callback(end.close)
         await made.start()
@@ -116,9 +117,10 @@ async def _events(client: aiodocker.Docker, made: DockerContainer) -> aiohttp.Cl
     return await _request(client, "GET", "events", filters=json.dumps(filters))
 
 
-async def _end(client: aiodocker.Docker, made: DockerContainer) -> aiohttp.ClientResponse:
-    """The answer comes when the container is removed."""
-    return await _request(client, "POST", f"containers/{made.id}/wait", condition="removed")
+async def _end(client: aiodocker.Docker, made: DockerContainer, daemon: Daemon) -> aiohttp.ClientResponse:
+    """The answer comes when the container is removed, or with Podman, which has forgotten the status by then, when it has ended."""
+    condition = "next-exit" if daemon.engine == "podman" else "removed"
+    return await _request(client, "POST", f"containers/{made.id}/wait", condition=condition)
 
 
 async def _request(client: aiodocker.Docker, method: str, path: str, **query: str) -> aiohttp.ClientResponse:

@@ -14,9 +14,9 @@ from .docker_daemon import BASE_IMAGE, DIGEST_LABEL, LIBC_LABEL, Daemon
 
 async def import_base(daemon: Daemon, archive: Path, digest: str, libc: str) -> None:
     """Make ``archive`` the root file system of all sandboxes to come; those that run keep theirs. Raises EngineUnavailable."""
-    repository, _, tag = BASE_IMAGE.partition(":")
     changes = [f'LABEL {DIGEST_LABEL}="{digest}"', f'LABEL {LIBC_LABEL}="{libc}"']
-    query = [("fromSrc", "-"), ("repo", repository), ("tag", tag), *(("changes", change) for change in changes)]
+    # Podman knows no separate tag.
+    query = [("fromSrc", "-"), ("repo", BASE_IMAGE), *(("changes", change) for change in changes)]
     try:
         async with aiodocker.Docker(url=f"unix://{daemon.socket}") as client:
             await client.version()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import resource
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +18,33 @@ from .engine import SandboxSpec
 INSIDE = Path(__file__).with_name("docker_inside.py")
 # Threads of process 1 and of the runtime's own start.
 OWN_PROCESSES = 4
-# gVisor's kernel is a Go program whose threads count too, and each process inside has one more that traces it.
+# gVisor's kernel is a Go program whose threads count too, and each process inside has one more outside. When no thread can be had that
+# kernel ends, and the sandbox with it, so there must be room for what the session may use.
 _GVISOR_PROCESSES = 64
 _PYTHON = "/image/python/bin/python3"
 _MASKED = ("asound", "latency_stats", "timer_stats", "kpagecount", "kpageflags", "kpagecgroup")
 _READ_ONLY = ("/proc/bus", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
-def container(spec: SandboxSpec, daemon: Daemon, uid: int, labels: Mapping[str, str], *, stdin: bool) -> dict[str, Any]:
-    """The body of ``POST /containers/create``. ``uid`` is the user inside, which the daemon may map to another one."""
+@contextmanager
+def seccomp_profile(daemon: Daemon) -> Generator[str]:
+    """The filter as the daemon takes it: its text, or for Podman a file, which is there until the block ends."""
+    text = docker_seccomp.profile(daemon.machine)
+    if daemon.engine != "podman":
+        yield text
+        return
+    with tempfile.NamedTemporaryFile("w", prefix="cell-gateway-", suffix=".json") as file:
+        file.write(text)
+        file.flush()
+        yield file.name
+
+
+def container(
+    spec: SandboxSpec, daemon: Daemon, uid: int, labels: Mapping[str, str], profile: str, *, stdin: bool
+) -> dict[str, Any]:
+    """The body of ``POST /containers/create``. ``uid`` is the user inside, which the daemon may map to another one; ``profile`` is
+    that of `seccomp_profile`.
+    """
     return {
         "Image": BASE_IMAGE,
         "Labels": dict(labels),
@@ -32,7 +53,7 @@ def container(spec: SandboxSpec, daemon: Daemon, uid: int, labels: Mapping[str, 
         "WorkingDir": "/workspace",
         "Env": [f"{name}={value}" for name, value in spec.environment.items()],
         # The environment is told twice: the engine adds to its own.
-        "Entrypoint": [_PYTHON, "-I", "-S", "-c", INSIDE.read_text(), json.dumps(_wanted(spec, uid, stdin))],
+        "Entrypoint": [_PYTHON, "-I", "-S", "-c", INSIDE.read_text(), json.dumps(_wanted(spec, daemon, uid, stdin))],
         "Cmd": [],
         # Not only no network but none of its files either: the machine's resolv.conf names its name server.
         "NetworkDisabled": True,
@@ -42,22 +63,27 @@ def container(spec: SandboxSpec, daemon: Daemon, uid: int, labels: Mapping[str, 
         "AttachStdin": True,
         "AttachStdout": True,
         "AttachStderr": True,
-        "HostConfig": _host_config(spec, daemon, uid),
+        "HostConfig": _host_config(spec, daemon, uid, profile),
     }
 
 
-def _wanted(spec: SandboxSpec, uid: int, stdin: bool) -> dict[str, Any]:
+def _wanted(spec: SandboxSpec, daemon: Daemon, uid: int, stdin: bool) -> dict[str, Any]:
     """What process 1 is to do. /etc/passwd and /etc/group of the root file system are links to these files."""
     names = {"root": 0, "user": uid} if uid else {"user": 0}
     shells = {"root": "/root:/usr/sbin/nologin", "user": "/home/user:/bin/bash"}
-    files = {
-        "/run/etc/passwd": "".join(f"{name}:x:{i}:{i}:{name}:{shells[name]}\n" for name, i in names.items()),
-        "/run/etc/group": "".join(f"{name}:x:{i}:\n" for name, i in names.items()),
-    }
+    # Podman makes these files itself.
+    files = (
+        {}
+        if daemon.engine == "podman"
+        else {
+            "/run/etc/passwd": "".join(f"{name}:x:{i}:{i}:{name}:{shells[name]}\n" for name, i in names.items()),
+            "/run/etc/group": "".join(f"{name}:x:{i}:\n" for name, i in names.items()),
+        }
+    )
     return {"command": list(spec.command), "environment": dict(spec.environment), "files": files, "stdin": stdin}
 
 
-def _host_config(spec: SandboxSpec, daemon: Daemon, uid: int) -> dict[str, Any]:
+def _host_config(spec: SandboxSpec, daemon: Daemon, uid: int, profile: str) -> dict[str, Any]:
     policy = spec.policy
     gvisor = daemon.engine == "gvisor"
     config = {
@@ -66,7 +92,7 @@ def _host_config(spec: SandboxSpec, daemon: Daemon, uid: int) -> dict[str, Any]:
         "LogConfig": {"Type": "none"},
         "ReadonlyRootfs": True,
         "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges", f"seccomp={docker_seccomp.profile(daemon.machine)}"],
+        "SecurityOpt": ["no-new-privileges", f"seccomp={profile}"],
         "MaskedPaths": [*(f"/proc/{n}" for n in (*_MASKED, *layout.PROC_FOLDERS, *layout.PROC_FILES)), "/sys"],
         "ReadonlyPaths": list(_READ_ONLY),
         "NetworkMode": "none",
@@ -74,17 +100,14 @@ def _host_config(spec: SandboxSpec, daemon: Daemon, uid: int) -> dict[str, Any]:
         "CgroupnsMode": "private",
         "Memory": policy.memory,
         "MemorySwap": policy.memory,
-        "PidsLimit": policy.processes + OWN_PROCESSES + (_GVISOR_PROCESSES if gvisor else 0),
+        "PidsLimit": 2 * policy.processes + _GVISOR_PROCESSES if gvisor else policy.processes + OWN_PROCESSES,
         "CpuPeriod": 100_000,
         "CpuQuota": max(1000, round(policy.cpus * 100_000)),
         "OomScoreAdj": 500,
-        "Ulimits": [
-            {"Name": name, "Soft": value, "Hard": value}
-            for name, value in (("core", 0), ("nofile", 4096), ("fsize", policy.disk), ("rtprio", 0))
-        ],
+        "Ulimits": [{"Name": n, "Soft": v, "Hard": v} for n, v in _resource_limits(daemon, policy.disk).items()],
         "ShmSize": layout.shared_memory_size(policy.memory),
         "Tmpfs": {
-            path: f"rw,exec,nosuid,nodev,mode={mode},size={size},uid={uid},gid={uid}"
+            path: f"rw,exec,nosuid,nodev,size={size},{_owner(daemon, mode, uid)}"
             for path, mode, size in layout.temporary_folders(policy.memory)
         },
         "Mounts": list(_mounts(spec)),
@@ -94,6 +117,19 @@ def _host_config(spec: SandboxSpec, daemon: Daemon, uid: int) -> dict[str, Any]:
     if daemon.remaps_users:
         config["UsernsMode"] = "host"
     return config
+
+
+def _resource_limits(daemon: Daemon, largest_file: int) -> dict[str, int]:
+    limits = {"core": 0, "nofile": 4096, "fsize": largest_file, "rtprio": 0}
+    if daemon.engine == "podman":
+        # By default it asks for a number of its own, which may be more than this machine lets it.
+        limits["nproc"] = min(32768, resource.getrlimit(resource.RLIMIT_NPROC)[1])
+    return limits
+
+
+def _owner(daemon: Daemon, mode: str, uid: int) -> str:
+    """Podman gives temporary folders to nobody but root."""
+    return "mode=1777" if daemon.engine == "podman" else f"mode={mode},uid={uid},gid={uid}"
 
 
 def _mounts(spec: SandboxSpec) -> list[dict[str, Any]]:

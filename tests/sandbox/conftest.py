@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from kernel_gateway.sandbox.bubblewrap import BubblewrapEngine, BubblewrapSandbox
-from kernel_gateway.sandbox.engine import Exit, Mount, SandboxSpec
+from kernel_gateway.sandbox.bubblewrap import BubblewrapEngine
+from kernel_gateway.sandbox.engine import Engine, Exit, Mount, Sandbox, SandboxSpec
 from kernel_gateway.sandbox.users import UidRegistry
 from kernel_gateway.session.policy import Policy
 
@@ -28,13 +28,15 @@ needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root can do this; it r
 class Session:
     """The folders of one session, and ways to run something in its sandbox."""
 
-    engine: BubblewrapEngine
+    engine: Engine
     folder: Path
     uid: int | None
     policy: Policy = field(default_factory=lambda: Policy(memory=1024 * MEGABYTE, disk=50 * MEGABYTE))
     mounts: Sequence[Mount] = ()
     environment: dict[str, str] = field(default_factory=dict)
     image: Path = Path(sys.base_prefix)
+    # Where the image has its Python.
+    python_path: ClassVar[str] = PYTHON
 
     def __post_init__(self) -> None:
         self.folder.mkdir(mode=0o711, exist_ok=True)
@@ -63,11 +65,11 @@ class Session:
         }
         return SandboxSpec(**{**values, **changes})
 
-    async def start(self, *command: str) -> BubblewrapSandbox:
+    async def start(self, *command: str) -> Sandbox:
         return await self.engine.start(self.spec(command))
 
-    async def python(self, code: str) -> BubblewrapSandbox:
-        return await self.start(PYTHON, "-c", code)
+    async def python(self, code: str) -> Sandbox:
+        return await self.start(self.python_path, "-c", code)
 
     async def run(self, *command: str) -> tuple[Exit, str]:
         sandbox = await self.start(*command)
@@ -86,7 +88,7 @@ class Session:
             "    result = errno.errorcode[error.errno]\n"
             "print('\\nRESULT', json.dumps(result), flush=True)\n"
         )
-        end, log = await self.run(PYTHON, "-c", program)
+        end, log = await self.run(self.python_path, "-c", program)
         assert end.status == 0, log
         return json.loads(log.rpartition("\nRESULT")[2])
 
