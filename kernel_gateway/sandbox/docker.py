@@ -189,6 +189,7 @@ class DockerSandbox:
     _tail: bytearray = field(default_factory=bytearray)
     _count: _Count = field(default_factory=_Count)
     _stopped: bool = False
+    _thawing: asyncio.Task[None] | None = None
     _ended: asyncio.Task[Exit] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -214,10 +215,13 @@ class DockerSandbox:
         return self._tail.decode("utf-8", "replace")
 
     async def signal_command(self, signum: int) -> None:
-        payload = str(signum).encode()
+        await self._tell(b"s", signum)
+
+    async def _tell(self, kind: bytes, signum: int) -> None:
+        payload = str(int(signum)).encode()
         if not self._ended.done():
-            with contextlib.suppress(*_GONE, RuntimeError):
-                await self._link.hand.write_in(_FRAME.pack(b"s", len(payload)) + payload)
+            with contextlib.suppress(*_GONE, RuntimeError, AssertionError):
+                await self._link.hand.write_in(_FRAME.pack(kind, len(payload)) + payload)
 
     async def wait(self) -> Exit:
         return await asyncio.shield(self._ended)
@@ -234,10 +238,12 @@ class DockerSandbox:
             return {}
 
     async def freeze(self) -> None:
-        """Nothing: process 1 of a paused container could not see that its supervisor ended, and would stay behind."""
+        """By process 1, which goes on: in a paused container it could not see that its supervisor ended, and would stay behind."""
+        await self._tell(b"a", signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Nothing was frozen."""
+        # A few bytes on an open connection: they are written at once, and kept until they are.
+        self._thawing = asyncio.create_task(self._tell(b"a", signal.SIGCONT))
 
     async def stop(self) -> Exit:
         if not self._ended.done():

@@ -1,14 +1,16 @@
 """Process 1 of a container, run by the image's Python (``-I -S -c``): it starts the command, reaps, and ends with it or with its starter.
 
 Its stdin is the starter's hand: frames of one letter, a length (32 bits, big endian) and a payload. ``i``: bytes of the command's
-stdin, ``e``: that was all, ``s``: a signal number for the command's own process. At the end of that stream the starter is gone, and
-everything here ends. What runs beside it has the same uid, so this process lets nobody look into it or write to its memory.
+stdin, ``e``: that was all, ``s``: a signal number for the command's own process, ``a``: one for all processes but this. At the end of
+that stream the starter is gone, and everything here ends. What runs beside it has the same uid, so this process lets nobody look into
+it or write to its memory.
 
 Standard library only. Exit status: the command's, or 128 and the number of the signal that ended it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -86,6 +88,10 @@ def _obey(hand: BinaryIO, command: Command) -> None:
         kind, payload = _frame(hand)
         if kind == b"s":
             command.signal(int(payload))
+        elif kind == b"a":
+            # Never process 1 itself.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, int(payload))
 
 
 def _collected(hand: BinaryIO) -> int:

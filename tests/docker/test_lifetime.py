@@ -108,6 +108,33 @@ async def test_stop_ends_all_of_it_and_orphans_are_reaped_meanwhile(
     assert not (await sandbox.stop()).out_of_memory
 
 
+async def test_a_frozen_sandbox_stands_still_and_goes_on_where_it_was(container: Container) -> None:
+    code = (
+        "import subprocess, time\n"
+        "subprocess.Popen(['sh', '-c', 'while :; do date +%N > ticks; sleep 0.02; done'])\n"
+        "time.sleep(1000)"
+    )
+    sandbox = await container.python(code)
+    ticks = container.workspace / "ticks"
+    await until(lambda: ticks.exists() and ticks.stat().st_size)
+
+    async def moves() -> bool:
+        before = ticks.read_text()
+        await asyncio.sleep(0.5)
+        return ticks.read_text() != before
+
+    assert await moves()
+    await sandbox.freeze()
+    # A signal is on its way for a moment.
+    await asyncio.sleep(0.5)
+    assert not await moves()
+    stood_at = ticks.read_text()
+    sandbox.thaw()
+    await until(lambda: ticks.read_text() not in ("", stood_at))
+    await sandbox.freeze()
+    assert (await sandbox.stop()).status == -signal.SIGKILL
+
+
 async def test_bytes_go_through_a_sandbox_that_is_thrown_away(engine: DockerEngine, image: Image) -> None:
     code = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read()[::-1])"
     data = os.urandom(3_000_000)
