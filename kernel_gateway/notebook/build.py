@@ -24,7 +24,7 @@ SCHEMA = 1
 EMBED_BYTES = 1024 * 1024
 _TITLE_CHARACTERS = 80
 _VALID_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_SESSION_FIELDS = ("session", "created", "version", "engine", "image", "isolation", "environment")
+_SESSION_FIELDS = ("session", "created", "version", "engine", "image", "isolation", "environment", "origin")
 
 Notebook = dict[str, Any]
 
@@ -123,7 +123,8 @@ class Fold:
         if files := sequence(record.get("files")):
             facts["files"] = files
         slot = self._text_slot(record)
-        slot.fixed = [text_cell(slot.id, source, "words", author="model", **facts)]
+        author = "person" if record.get("author") == "person" else "model"
+        slot.fixed = [text_cell(slot.id, source, "words", author=author, **facts)]
 
     def _add_notice(self, record: Record) -> None:
         slot = self._text_slot(record)
@@ -184,6 +185,9 @@ class Fold:
     def _add_output(self, record: Record) -> None:
         state = self._known(record)
         shown = state.ids is not None
+        if not shown and state.start.get("hidden"):
+            # What a hidden run shows changes no recorded output, whatever display id it names.
+            return
         for item in sequence(record.get("outputs")):
             output = valid_output(item)
             display_id = mapping(output.get("transient")).get("display_id")

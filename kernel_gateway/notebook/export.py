@@ -90,10 +90,10 @@ def _from_path(path: Path) -> _Opened:
         path.is_dir() or (path == session.notebook and is_ours(session))
     ):
         return _from_session(session)
-    return _Opened(_read(path), path.parent, path.stem)
+    return _Opened(read_notebook(path), path.parent, path.stem)
 
 
-def _read(path: Path) -> Notebook:
+def read_notebook(path: Path) -> Notebook:
     """A valid notebook of the newest format. What is missing, such as cell ids, is added."""
     try:
         content = path.read_text(encoding="utf-8")

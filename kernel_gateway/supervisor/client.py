@@ -69,6 +69,14 @@ class SessionClient:
         """
         return await self._ask("hello", kernel=kernel)
 
+    async def replay(self) -> dict[str, Any]:
+        """`hello`, once a kernel lives: a new one gets no restart marker, since the caller replays the cells with hidden runs."""
+        return await self._ask("hello", replay=True)
+
+    async def notify(self, text: str) -> None:
+        """What the caller of the next run is told with its end, in place of what waited to be told; an empty text: nothing."""
+        await self._ask("notify", text=text)
+
     async def claim(self) -> None:
         """Tell the supervisor that its folder is now this client's."""
         await self._ask("claim", path=str(self.folder.path))

@@ -19,7 +19,7 @@ from .execution import Execution
 from .run import cell_id, from_request
 from .runs import LINE_LIMIT, Output, RunRequest
 
-RECORDABLE = frozenset({"prompt", "words", "request", "message", "turn", "input", "files", "notice"})
+RECORDABLE = frozenset({"prompt", "words", "request", "message", "turn", "input", "files", "notice", "replayed"})
 
 # A front end that leaves this much unread gets no more outputs of its run; at the end it reads them from the journal.
 UNREAD_BYTES = 8 * 1024**2
@@ -51,6 +51,7 @@ class ControlServer:
             "interrupt": self._interrupt,
             "record": self._record,
             "notebook": self._notebook,
+            "notify": self._notify,
             "stats": self._stats,
             "freeze": self._freeze,
             "stop": self._stop_session,
@@ -103,7 +104,9 @@ class ControlServer:
 
     async def _hello(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
         execution = self._execution
-        if request.get("kernel"):
+        if request.get("replay") and execution.kernel is None:
+            await execution.generations.ensure(replay=True)
+        elif request.get("kernel"):
             await execution.generations.ensure()
         kernel = execution.kernel
         state = "dead" if kernel is None else "busy" if execution.running else "frozen" if kernel.is_frozen else "idle"
@@ -127,7 +130,7 @@ class ControlServer:
         """The outputs stream as they are recorded; the last answer is the end record."""
         wanted = _run_request(request)
         session = self._execution.kernel.session if self._execution.kernel else ""
-        asked = from_request(wanted, session, restart=request["op"] == "restart")
+        asked = from_request(wanted, session, restart=request["op"] == "restart", hidden=wanted.hidden, counts=True)
         run = self._execution.submit(asked)
         left_out = False
 
@@ -159,6 +162,11 @@ class ControlServer:
     async def _notebook(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
         self._egress.record()
         return {"notice": await self._build_notebook()}
+
+    async def _notify(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
+        """What the next run's caller is told with its end, in place of what waited to be told."""
+        self._execution.generations.pending_notice = str(request["text"])[:20_000] or None
+        return {}
 
     async def _freeze(self, request: dict[str, Any], send: Send) -> dict[str, Any]:
         return {"frozen": await self._execution.freeze()}
@@ -215,6 +223,7 @@ def _run_request(request: dict[str, Any]) -> RunRequest:
         timeout=None if request.get("timeout") is None else float(request["timeout"]),
         needs=tuple(dict.fromkeys([*(request.get("needs") or ()), *needs(source)])),
         tags=tuple(request.get("tags") or ()),
+        hidden=request.get("hidden") is True,
     )
 
 

@@ -64,7 +64,7 @@ class Execution:
 
     def _write_session_record(self) -> None:
         values, image = self.place.values, self.place.image
-        known = ("session", "created", "version", "owner", "policy", "engine", "model")
+        known = ("session", "created", "version", "owner", "policy", "engine", "model", "origin")
         fields: dict[str, Any] = {k: values[k] for k in known if k in values}
         fields["image"] = {"name": image.name, "digest": image.digest, "recipe": image.recipe}
         fields["environment"] = describe(image)

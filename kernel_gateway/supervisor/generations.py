@@ -66,15 +66,18 @@ class Generations:
         self._kill_cause: str | None = None
         self._died = self._stopped = False
 
-    async def ensure(self, *, marker: bool = True) -> Kernel:
-        """The live kernel; a new generation when there is none, with its setup cells and, after a death, the restart marker."""
+    async def ensure(self, *, marker: bool = True, replay: bool = False) -> Kernel:
+        """The live kernel; a new generation when there is none, with its setup cells and, after a death, the restart marker.
+
+        ``replay``: whoever asks brings the variables back by hidden runs, so that there is nothing for a marker to clear.
+        """
         async with self._starting:
             if self._stopped:
                 raise KernelDied("stopped", "The session is being stopped.")
             if self.kernel is not None and self.kernel.ended:
                 await self.kernel.buried.wait()
             if self.kernel is None:
-                await self._start(marker)
+                await self._start(marker and not replay, is_replay=replay)
             if self.kernel is None:
                 raise KernelDied("crash", "It ended while its setup cells ran.")
             return self.kernel
@@ -111,9 +114,10 @@ class Generations:
         if kernel is not None:
             await self.kill(kernel, "stopped")
 
-    async def _start(self, marker: bool) -> None:
+    async def _start(self, marker: bool, *, is_replay: bool = False) -> None:
         resumed, place = self.number > 0, self._place
-        cause = "start" if not resumed else "restart" if not marker else "death" if self._died else "resume"
+        is_restart = not marker and not is_replay
+        cause = "start" if not resumed else "restart" if is_restart else "death" if self._died else "resume"
         kernel = await start_kernel(
             self.number + 1,
             place.engine,

@@ -97,10 +97,16 @@ def from_client(message: Message) -> Run:
 
 
 def from_request(
-    request: RunRequest, session: str, *, hidden: bool = False, restart: bool = False, internal: bool = False
+    request: RunRequest,
+    session: str,
+    *,
+    hidden: bool = False,
+    restart: bool = False,
+    internal: bool = False,
+    counts: bool = False,
 ) -> Run:
-    """A run of our own front ends, or of the supervisor itself."""
-    content = {"code": request.source, "silent": False, "store_history": not hidden, "allow_stdin": False}
+    """A run of our own front ends, or of the supervisor itself. ``counts``: it is part of the kernel's history though hidden."""
+    content = {"code": request.source, "silent": False, "store_history": counts or not hidden, "allow_stdin": False}
     message = compose("execute_request", session, content)
     return Run(request, _with_our_content(message, content), hidden=hidden, restart=restart, internal=internal)
 

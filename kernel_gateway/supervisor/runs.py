@@ -32,6 +32,8 @@ class RunRequest:
     timeout: float | None = None
     needs: Sequence[Language] = ()
     tags: Sequence[str] = ()
+    # Recorded, but no cell of the notebook; it counts as history all the same, unlike a client's silent request.
+    hidden: bool = False
 
 
 @dataclass
