@@ -217,10 +217,14 @@ async def _connect_running(folder: SessionFolder) -> SessionClient | None:
     return client
 
 
+# What a large message took is given back to the machine once it is recorded, and not kept in pieces.
+_ALLOCATION = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "262144"}
+
+
 def supervisor_environment() -> dict[str, str]:
     """Ours, less everything that is not on the list. Where packages come from is: the supervisor asks pip and npm on its own behalf."""
     ours = {k: v for k, v in os.environ.items() if k in PASSED_ENVIRONMENT or k.startswith("CELL_GATEWAY_")}
-    return {**ours, **network_environment(os.environ)}
+    return {**ours, **network_environment(os.environ), **_ALLOCATION}
 
 
 async def _start_supervisor(folder: SessionFolder) -> None:

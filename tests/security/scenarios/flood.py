@@ -32,22 +32,25 @@ __all__ = [
 ]
 
 SUPERVISOR_MB = 150
+# An ordinary user's limit is on addresses, of which a kernel that packs 200 MB takes several times that.
+ROOMY = {"limits.memory": "4 GB"}
 
 
 @asynccontextmanager
-async def watched(arena: Arena) -> AsyncGenerator[LiveSession]:
+async def watched(arena: Arena, **settings: str) -> AsyncGenerator[LiveSession]:
     """A session whose supervisor never took more than it may, whatever happened in it, and that goes on."""
-    async with arena.own() as session:
+    async with arena.own(**settings) as session:
         pid = int((await session.client.hello(kernel=True))["pid"])
         yield session
         async with connect(session.folder, start=False) as client:
             assert (await client.run(session.request("print('on')"))).stdout == "on\n"
         taken = status(pid, "VmHWM") // 1024
+        print("supervisor took", taken, "MB")
         assert taken < SUPERVISOR_MB, taken
 
 
 async def giant_display(arena: Arena) -> None:
-    async with watched(arena) as session:
+    async with watched(arena, **ROOMY) as session:
         result = await session.python(
             "display({'text/plain': 'x' * (200 << 20)}, raw=True); print('after')", timeout=120
         )
@@ -56,7 +59,7 @@ async def giant_display(arena: Arena) -> None:
 
 
 async def giant_reply(arena: Arena) -> None:
-    async with watched(arena) as session:
+    async with watched(arena, **ROOMY) as session:
         code = (
             "from ipykernel.kernelapp import IPKernelApp\nk = IPKernelApp.instance().kernel\n"
             "k.session.send(k.shell_stream, 'execute_reply', {'status': 'ok', 'x': 'x' * (200 << 20)}, k.get_parent(),"
@@ -67,7 +70,7 @@ async def giant_reply(arena: Arena) -> None:
 
 
 async def endless_frames(arena: Arena) -> None:
-    async with watched(arena) as session:
+    async with watched(arena, **ROOMY) as session:
         code = (
             "from ipykernel.kernelapp import IPKernelApp\nk = IPKernelApp.instance().kernel\n"
             "for _ in range(3): k.iopub_socket.send_multipart([b'x' * 1000] * 100_000)\nprint('after')"
