@@ -86,7 +86,9 @@ async def test_attempts_gain_nothing(container: Container, engine_name: EngineNa
 
 async def test_killing_process_one_gains_nothing(container: Container, engine_name: EngineName) -> None:
     """gVisor lets it be killed, which ends the sandbox."""
-    end, log = await container.run(container.python_path, "-c", "import os; os.kill(1, 9); print('lives')")
+    end, log = await container.run(
+        container.python_path, "-c", "import os, time; os.kill(1, 9); time.sleep(1); print('lives')"
+    )
     assert (end.status, log) == ((0, "lives\n") if engine_name == "docker" else (-signal.SIGKILL, ""))
 
 
