@@ -1,0 +1,158 @@
+"""What the commands that replay have in common: the notebook that is named, the session it goes into, and what shows meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..config import Settings
+from ..replay.environment import Environment, choose
+from ..replay.fresh import Fresh
+from ..replay.replay import Progress
+from ..replay.source import RecordedCell, Recording, read_recording
+from ..sandbox.engine import Engine
+from ..session.folder import SessionFolder, SessionStore
+from .display import Display
+from .opening import ensured_image, owner_name
+from .options import complete_session
+from .say import is_terminal, say
+from .terminal import escape_name
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SESSION|NOTEBOOK",
+        help="A session's id, a unique prefix of it, last, or the path of an .ipynb file.",
+        autocompletion=complete_session,
+        show_default=False,
+    ),
+]
+Timeout = Annotated[
+    str | None,
+    typer.Option(
+        "--timeout",
+        help="Seconds for a cell, or a time such as 5 min; else 5 min, or four times what it took.",
+        show_default=False,
+    ),
+]
+_SOURCE = 60
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a replay needs."""
+
+    recording: Recording
+    environment: Environment
+    engine: Engine
+    fresh: Fresh
+
+
+def find_source(settings: Settings, source: str) -> Path | SessionFolder:
+    """A path when it looks like one, else a session."""
+    if source.endswith((".ipynb", ".zip")) or "/" in source or source in (".", ".."):
+        return Path(source)
+    return SessionStore(settings.data).find(source)
+
+
+def plan(settings: Settings, source: Path | SessionFolder, image: str | None) -> Plan:
+    """Read the notebook, find its image and a sandbox. A session's own limits and mounts hold again; a notebook file has none."""
+    from ..image.store import ImageStore
+    from ..sandbox.engines import make_engine
+
+    recording = read_recording(source)
+    store = ImageStore(settings.images)
+    environment = choose(recording, store, lambda: ensured_image(settings), is_chosen=image is not None)
+    engine = make_engine(settings["engine"])
+    return Plan(recording, environment, engine, Fresh(settings.data, _values(settings, recording, environment, engine)))
+
+
+def _values(settings: Settings, recording: Recording, environment: Environment, engine: Engine) -> dict[str, Any]:
+    from ..session.create import session_values
+    from ..session.mounts import MountRequest
+
+    stored = recording.session.read() if recording.session else {}
+    mounts = [MountRequest(Path(m["source"]), m["name"]) for m in stored.get("mounts", [])]
+    for gone in [m for m in mounts if not m.source.exists()]:
+        say(f"The mount inputs/{gone.name} is not there any more.")
+    there = [m for m in mounts if m.source.exists()]
+    values = session_values(
+        settings,
+        image=environment.image,
+        engine=engine.name,
+        mounts=there,
+        model=stored.get("model") or settings["model"],
+        owner=owner_name(),
+    )
+    return {**values, "policy": stored.get("policy", values["policy"])}
+
+
+class Shown(Progress):
+    """Progress on stderr: each cell as it begins, and with ``outputs`` what it prints."""
+
+    def __init__(self, *, quiet: bool, outputs: bool = False) -> None:
+        display = Display() if outputs and not quiet else None
+        super().__init__(
+            begin=self._begin,
+            output=display.outputs if display is not None else lambda outputs: None,
+            notice=lambda text: None if quiet else say(text),
+        )
+        self._quiet, self._display = quiet or not (outputs or is_terminal(sys.stderr)), display
+
+    def _begin(self, cell: RecordedCell, total: int) -> None:
+        self.end()
+        if self._display is not None:
+            self._display.begin(cell.id)
+        if not self._quiet:
+            took = f", took {cell.duration:.1f} s" if cell.duration >= 1 else ""
+            say(f"[{cell.number}/{total}{took}] {shown_source(cell)}")
+
+    def end(self) -> None:
+        if self._display is not None:
+            self._display.end()
+
+
+def shown_source(cell: RecordedCell) -> str:
+    """The line that tells best which cell it is."""
+    if cell.role == "restart":
+        return "(restart)"
+    lines = [line.strip() for line in cell.source.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("import ", "from ", "#", "%%"))]
+    return escape_name((telling or lines or ["(empty)"])[0][:_SOURCE])
+
+
+@asynccontextmanager
+async def interrupting(progress: Progress, interrupt: Any) -> AsyncGenerator[None]:
+    """Ctrl-C interrupts the cell that runs; the next one ends the command."""
+    import signal
+
+    loop, task, asked = asyncio.get_running_loop(), asyncio.current_task(), list[asyncio.Future[Any]]()
+
+    def on_signal() -> None:
+        if asked or progress.running is None:
+            assert task is not None
+            task.cancel()
+            return
+        say("\nInterrupting. Once more to leave.")
+        asked.append(asyncio.ensure_future(interrupt(progress.running)))
+
+    loop.add_signal_handler(signal.SIGINT, on_signal)
+    try:
+        yield
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        await asyncio.gather(*asked, return_exceptions=True)
+
+
+def names_of(texts: Sequence[str], limit: int = 20) -> str:
+    more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
+    return ", ".join(escape_name(t) for t in texts[:limit]) + more
