@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 
 from kernel_gateway.notebook.export import export
@@ -86,7 +87,9 @@ async def busy_threads(arena: Arena) -> None:
     async with arena.own() as session:
         code = (
             "signal.signal(signal.SIGINT, signal.SIG_IGN)\ndef spin():\n    while True: pass\n"
-            "for _ in range(20): threading.Thread(target=spin, daemon=True).start()\nspin()"
+            "try:\n    for _ in range(20): threading.Thread(target=spin, daemon=True).start()\n"
+            # An ordinary user's sessions share one limit of processes.
+            "except RuntimeError: pass\nspin()"
         )
         result = await session.python(code, timeout=2)
         assert (result.exit, "It did not stop" in (result.notice or "")) == ("timeout", True), result
@@ -101,6 +104,8 @@ async def runaways(arena: Arena) -> None:
             f"if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        os.execvp('sleep', ['sleep', '{marker}'])\n    os._exit(0)"
         )
         await session.python(code)
-        assert arena.engine == "gvisor" or len(pids_with(marker)) == 2
+        # gVisor's processes are not the machine's; elsewhere both have left their parents in a moment.
+        while arena.engine != "gvisor" and len(pids_with(marker)) < 2:
+            await asyncio.sleep(0.05)
         await session.client.stop()
         assert pids_with(marker) == []
