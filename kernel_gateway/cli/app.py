@@ -13,7 +13,7 @@ import typer
 
 from .. import __version__
 from ..errors import BadRequest, GatewayError
-from . import ask, chat, config, demo, doctor, export, files, image, run, sessions, verify
+from . import ask, chat, config, demo, doctor, export, files, image, rerun, run, sessions, verify
 from .say import say_error
 
 INTERRUPTED = 130
@@ -51,6 +51,7 @@ app.add_typer(sessions.app, name="sessions")
 app.add_typer(files.app, name="files")
 export.register(app)
 verify.register(app)
+rerun.register(app)
 app.add_typer(image.app, name="image")
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)
