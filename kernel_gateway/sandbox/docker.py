@@ -168,9 +168,12 @@ class _Link:
     async def close(self) -> None:
         self.events.close()
         self.end.close()
-        with contextlib.suppress(*_GONE):
+        # aiodocker asserts that the connection is still there.
+        with contextlib.suppress(*_GONE, AssertionError):
             await self.hand.close()
         await self.client.close()
+        # Transports close in the next round of the loop, which may be its last.
+        await asyncio.sleep(0)
 
 
 @dataclass
