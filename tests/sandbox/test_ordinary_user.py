@@ -77,6 +77,7 @@ def test_all_of_it_holds_for_an_ordinary_user() -> None:
         "TMPDIR": str(folder),
         "PYTHONDONTWRITEBYTECODE": "1",
         "XDG_RUNTIME_DIR": str(folder),
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis"),
     }
     try:
         done = subprocess.run(
