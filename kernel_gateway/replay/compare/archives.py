@@ -22,7 +22,7 @@ _CORE = "docProps/core.xml"
 _DATES = frozenset({"created", "modified", "lastPrinted", "revision", "lastModifiedBy"})
 _SKIPPED = frozenset({"docProps/app.xml"})
 # Random numbers that Word gives to what was edited together.
-_EDITS = ("rsid", "rsidR", "rsidRPr", "rsidRDefault", "rsidP", "rsidTr", "paraId", "textId", "Id", "id")
+_EDITS = ("rsid", "rsidR", "rsidRPr", "rsidRDefault", "rsidP", "rsidTr", "paraId", "textId")
 
 CompareFile = Callable[[str, bytes, bytes], Finding]
 
@@ -109,7 +109,7 @@ def _named(name: str, finding: Finding) -> Iterator[Change]:
     for change in finding.changes:
         yield Change(f"{name}, {change.where}", change.before, change.after, change.is_close)
     if not finding.changes:
-        yield Change(f"{name}: {finding.reason}", "one", "another", finding.verdict == "close")
+        yield Change(f"{name}: {finding.reason}", "", "", finding.verdict == "close")
 
 
 def _member(name: str, a: bytes, b: bytes, options: Options, compare_file: CompareFile) -> Finding:

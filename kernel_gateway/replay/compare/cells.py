@@ -66,7 +66,7 @@ def cell_verdict(recorded: Cell, again: Cell, parts: Sequence[Part]) -> CellVerd
 
 def raised(cell: Cell) -> str:
     """The error a cell ended with, in one line; empty when it ended well."""
-    if cell.exit in ("ok", None):
+    if cell.exit is None or _outcome(cell) == "ok":
         return ""
     name, value = _error(cell)
     return shown(f"{name}: {value}" if value else name or str(cell.exit), 300)

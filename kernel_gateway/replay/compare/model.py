@@ -60,7 +60,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Change:
-    """One place that differs; ``before`` is None where it is new, ``after`` where it is gone. ``is_close``: within tolerance."""
+    """One place that differs; ``before`` is None where it is new, ``after`` where it is gone. ``is_close``: within tolerance.
+
+    Two empty texts: ``where`` says it all.
+    """
 
     where: str
     before: str | None
@@ -72,6 +75,8 @@ class Change:
             return f"{self.where} is new: {shown(self.after or '')}"
         if self.after is None:
             return f"{self.where} is gone: {shown(self.before)}"
+        if self.before == self.after:
+            return self.where
         before, after = focused(self.before, self.after)
         return f"{self.where}: {before} → {after}"
 
@@ -172,7 +177,7 @@ def focused(before: str, after: str) -> tuple[str, str]:
     a, b = " ".join(before.split()), " ".join(after.split())
     if a == b:
         # Only spaces and line breaks differ.
-        return shown(repr(before)), shown(repr(after))
+        return repr(before)[:70], repr(after)[:70]
     if max(len(a), len(b)) <= 70:
         return shown(a), shown(b)
     start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

@@ -21,9 +21,13 @@ _ADDRESS = re.compile(r"(?<=\bat )0x[0-9a-fA-F]{6,16}(?=[>,;\s])")
 _IN_BRACKETS = re.compile(r"<[^<>\n]*(?:<[^<>\n]*>[^<>\n]*)*>")
 _DURATION = r"(?:\d+(?:\.\d+)?\s?(?:ns|µs|μs|us|ms|s|min|h)\s*)+"
 
+# Places whose whole path says only where something was installed. Found by their end: what stands before is then cut off, for a pattern
+# that began with any path would try each slash of a long text.
+_PLACES = re.compile(r"[/\\](?P<library>(?:site|dist)-packages)(?=[/\\])|/ipykernel_\d+/\d+\.py")
+_BEFORE_PATH = re.compile(r"[\s'\"<>(),=]|(?<![A-Za-z]):|:(?![/\\])")
+_LONGEST_PATH = 1000
+
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(?:[A-Za-z]:)?(?:[/\\][^\s'\"<>:/\\]+)+[/\\](?:site|dist)-packages(?=[/\\])"), "site-packages"),
-    (re.compile(r"(?:/[^\s'\"<>:/]+)*/ipykernel_\d+/\d+\.py"), "cell.py"),
     (re.compile(r"<ipython-input-\d+-[0-9a-f]+>"), "cell.py"),
     (re.compile(r"(?<=/tmp/)tmp[a-z0-9_]{8}(?![a-z0-9_])"), "tmp…"),
     (re.compile(r"(?<=/tmp/)tmp\.[A-Za-z0-9]{10}(?![A-Za-z0-9])"), "tmp…"),
@@ -55,9 +59,22 @@ def normalise(text: str, options: Options) -> str:
     text = screen(text.replace("\r\n", "\n"))
     if "0x" in text:
         text = _IN_BRACKETS.sub(lambda m: _ADDRESS.sub("0x…", m[0]), text)
+    text = _without_places(text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return _in_workspace(text, options.workspaces)
+
+
+def _without_places(text: str) -> str:
+    """``site-packages/…`` wherever it lies, and ``cell.py`` for the temporary file that a kernel compiles a cell from."""
+    pieces: list[str] = []
+    done = 0
+    for found in _PLACES.finditer(text):
+        before = text[max(done, found.start() - _LONGEST_PATH) : found.start()]
+        path = next((m.start() + 1 for m in reversed([*_BEFORE_PATH.finditer(before)])), 0)
+        pieces += [text[done : found.start() - len(before) + path], found["library"] or "cell.py"]
+        done = found.end()
+    return "".join([*pieces, text[done:]])
 
 
 def screen(text: str) -> str:

@@ -70,7 +70,7 @@ def _exact(frame: Image.Image) -> Pixels:
     """16 bits and floats stay what they are; palettes, which may be ordered at will, become colours."""
     if frame.mode.startswith(("I", "F")):
         return np.asarray(frame).astype(np.float64)
-    return np.asarray(frame.convert("RGBA")).astype(np.int16)
+    return np.asarray(frame.convert("RGBA"))
 
 
 def _compare_frames(a: _Frame, b: _Frame, options: Options) -> Finding:
@@ -78,28 +78,37 @@ def _compare_frames(a: _Frame, b: _Frame, options: Options) -> Finding:
         return _compare_sizes(a, b, options)
     if a.exact.shape != b.exact.shape:
         a, b = _Frame(_exact(a.image), a.image), _Frame(_exact(b.image), b.image)
-    off = np.abs(a.exact - b.exact)
-    if a.exact.ndim == 3:
-        # What is wholly transparent on both sides shows no colour.
-        off[(a.exact[..., 3] == 0) & (b.exact[..., 3] == 0)] = 0
-        off = off.max(axis=2)
-    if not off.any():
+    if np.array_equal(a.exact, b.exact):
         return SAME
-    return _judge(off, a, b, options)
+    off, squares = _differences(a.exact, b.exact)
+    return _judge(off, squares, a, b, options) if off.any() else SAME
 
 
-def _judge(off: Pixels, a: _Frame, b: _Frame, options: Options) -> Finding:
-    rgba = np.asarray(a.image).astype(np.int32) - np.asarray(b.image).astype(np.int32)
-    share = float((off > 0).mean())
+def _differences(a: Pixels, b: Pixels) -> tuple[Pixels, float]:
+    """By how much each pixel is off, in its worst channel; and the mean of the squares over all colour channels."""
+    if a.ndim == 2:
+        off = np.abs(a - b)
+        return off, float((off**2).mean())
+    # Unsigned, so that a large picture does not take four times its room.
+    channels = np.maximum(a, b) - np.minimum(a, b)
+    # What is wholly transparent on both sides shows no colour.
+    channels[(a[..., 3] == 0) & (b[..., 3] == 0)] = 0
+    off = np.maximum.reduce([channels[..., n] for n in range(4)])
+    values = channels[..., :3][off > 0].astype(np.float64)
+    return off, float((values**2).sum() / (off.size * 3))
+
+
+def _judge(off: Pixels, squares: float, a: _Frame, b: _Frame, options: Options) -> Finding:
+    share, largest = float((off > 0).mean()), float(off.max())
     numbers = {
         "share": share,
         "share_plain": float((off > _PLAIN).mean()),
-        "largest": float(off.max()),
-        "rms": float(np.sqrt((rgba[..., :3] ** 2).mean())),
+        "largest": largest,
+        "rms": squares**0.5,
     }
-    picture = _drawn(off, a.image, b.image) if options.draw else None
-    levels = f"by at most {off.max():g} levels"
-    if off.max() <= options.levels and off.max() < 256:
+    picture = _drawn(off, b.image) if options.draw else None
+    levels = f"by at most {largest:g} levels"
+    if largest <= options.levels and off.dtype == np.uint8:
         return Finding("close", f"{_percent(share)} of the pixels, {levels} of 255", numbers=numbers, picture=picture)
     reason = f"{_percent(share)} of the pixels differ, {_region(off)}, {levels}, see picture"
     return Finding("differs", reason, numbers=numbers, picture=picture)
@@ -127,23 +136,31 @@ def _compare_sizes(a: _Frame, b: _Frame, options: Options) -> Finding:
     if not options.draw:
         return Finding("differs", reason)
     scaled = b.image.resize(a.image.size, Image.Resampling.LANCZOS)
-    off = np.abs(np.asarray(a.image).astype(np.int16) - np.asarray(scaled).astype(np.int16)).max(axis=2)
-    return Finding("differs", f"{reason}, drawn to one scale", picture=_drawn(off, a.image, scaled, plain=True))
+    off, _ = _differences(np.asarray(a.image), np.asarray(scaled))
+    return Finding("differs", f"{reason}, drawn to one scale", picture=_drawn(off, scaled, is_scaled=True))
 
 
-def _drawn(off: Pixels, a: Image.Image, b: Image.Image, *, plain: bool = False) -> bytes:
+def _drawn(off: Pixels, image: Image.Image, *, is_scaled: bool = False) -> bytes:
     """The new picture, pale, with what differs in one strong colour, thick enough to be seen, and a frame around it."""
-    pale = np.asarray(_on_white(b).convert("L")).astype(np.float64)
+    off = _pooled(off, -(-max(image.size) // _EDGE))
+    small = image.resize((off.shape[1], off.shape[0]), Image.Resampling.BOX)
+    pale = np.asarray(_on_white(small).convert("L")).astype(np.float64)
     canvas = np.repeat((255 - (255 - pale) * 0.3)[..., None], 3, axis=2)
-    differs = off > (_PLAIN * 2 if plain else 0)
-    mark = _thick(differs)
+    differs = off > (_PLAIN * 2 if is_scaled else 0)
     strength = np.where(_thick(off > _PLAIN), 1.0, 0.55)[..., None]
-    canvas = np.where(mark[..., None], canvas * (1 - strength) + np.array(_MARK) * strength, canvas)
-    if differs.any() and not plain:
+    canvas = np.where(_thick(differs)[..., None], canvas * (1 - strength) + np.array(_MARK) * strength, canvas)
+    if differs.any() and not is_scaled:
         _frame(canvas, _box(differs))
-    picture = Image.fromarray(canvas.clip(0, 255).astype(np.uint8))
-    picture.thumbnail((_EDGE, _EDGE), Image.Resampling.LANCZOS)
-    return _png(picture)
+    return _png(Image.fromarray(canvas.clip(0, 255).astype(np.uint8)))
+
+
+def _pooled(off: Pixels, factor: int) -> Pixels:
+    """Smaller by ``factor``, each place the worst of what it stands for: one pixel in a large picture still shows."""
+    if factor == 1:
+        return off
+    height, width = off.shape
+    padded = np.pad(off, ((0, -height % factor), (0, -width % factor)))
+    return padded.reshape(padded.shape[0] // factor, factor, padded.shape[1] // factor, factor).max(axis=(1, 3))
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -43,11 +43,16 @@ def _others(found: Mapping[str, bytes]) -> dict[str, bytes]:
     for name, data in found.items():
         if re.match(r"xl/worksheets/sheet[^/]*\.xml", name):
             others[name] = _CELL_DATA.sub(b"", data)
+        elif name == "xl/styles.xml":
+            # The looks that rules give; those of cells were compared with the cells.
+            found_looks = _RULE_LOOKS.search(data)
+            others[name] = found_looks[0] if found_looks else b"<dxfs/>"
         elif not re.match(r"xl/(styles|sharedStrings|calcChain)\.xml|\[Content_Types\]\.xml", name):
             others[name] = data
     return others
 
 
+_RULE_LOOKS = re.compile(rb"<dxfs[ >].*</dxfs>", re.S)
 # Greedy: to the last end, so that nothing in between can hide behind a comment.
 _CELL_DATA = re.compile(rb"<sheetData[ >].*</sheetData>|<sheetData/>|<dimension [^>]*/>", re.S)
 

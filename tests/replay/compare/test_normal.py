@@ -58,6 +58,8 @@ def test_a_digit_of_plain_text_always_stays(text: str, data: st.DataObject) -> N
         ("/tmp/ipykernel_12/3456.py:2: UserWarning", "/tmp/ipykernel_99/7777.py:2: UserWarning"),
         ("saved /tmp/tmpab12cd34/x", "saved /tmp/tmpzz99yy_8/x"),
         ("/image/lib/python3.11/site-packages/a.py", "/home/u/.venv/lib/python3.12/site-packages/a.py"),
+        ("C:\\py\\Lib\\site-packages\\a.py:3: FutureWarning", "D:\\x\\site-packages\\a.py:3: FutureWarning"),
+        ('File "/usr/lib/python3/dist-packages/a.py"', 'File "/opt/dist-packages/a.py"'),
         ("/workspace/a.csv", "/home/ann/shop/workspace/a.csv"),
         ("\x1b[31mred\x1b[0m", "red"),
         ("  0%|  | 0/9\r100%|##| 9/9 [00:01<00:00, 8.5it/s]", "100%|##| 9/9 [00:02<00:00, 3.1it/s]"),
@@ -94,6 +96,11 @@ def test_these_are_the_same_in_two_runs(one: str, another: str) -> None:
 )
 def test_these_are_not(one: str, another: str) -> None:
     assert normalise(one, OPTIONS) != normalise(another, OPTIONS)
+
+
+def test_a_long_text_without_spaces_is_read_once() -> None:
+    text = "/9j/4AAQSkZJRg" * 200_000
+    assert normalise(text, OPTIONS) == text
 
 
 def test_ids_are_named_by_the_order_of_their_appearance() -> None:

@@ -67,6 +67,16 @@ def test_the_picture_of_the_difference_marks_what_differs() -> None:
     assert Image.open(io.BytesIO(found.picture)).convert("RGB").getpixel((50, 30)) == (214, 0, 106)
 
 
+def test_one_pixel_of_a_large_picture_shows_in_the_small_one() -> None:
+    found = pictures.compare(
+        png(size=(3000, 1000)), png(lambda i: i.putpixel((2990, 990), (0, 0, 0)), size=(3000, 1000)), OPTIONS
+    )
+    assert found.picture is not None
+    drawn = Image.open(io.BytesIO(found.picture)).convert("RGB")
+    assert drawn.size == (1000, 334)
+    assert drawn.getpixel((996, 330)) == (214, 0, 106)
+
+
 def test_sixteen_bits_are_compared_as_they_are() -> None:
     def grey(value: int) -> bytes:
         out = io.BytesIO()
