@@ -1,35 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kernel_gateway.session.folder import SessionStore
+from tests.command import COMMAND, Finished
 from tests.conftest import stop_session
-
-COMMAND = [sys.executable, "-m", "kernel_gateway"]
-
-
-@dataclass
-class Finished:
-    """A command that has ended, as a person or a script sees it."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
 
 Cli = Callable[..., Finished]
 

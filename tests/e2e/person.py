@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,23 +15,10 @@ from typing import Any
 from kernel_gateway.journal import Record, read
 from kernel_gateway.scripted_model import Entry, ScriptedModel, scripted_model_in_thread
 from kernel_gateway.session.folder import SessionFolder, SessionStore
+from tests.command import COMMAND, Finished
 from tests.conftest import stop_session
 
-COMMAND = (sys.executable, "-m", "kernel_gateway")
 SHARED = Path(__file__).parents[2].parent / "shared"
-
-
-@dataclass
-class Finished:
-    """A command that has ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass
