@@ -11,7 +11,9 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import zmq
 
@@ -83,8 +85,7 @@ class Supervisor:
         await asyncio.wait([stopping, *tasks[:2]], return_when=asyncio.FIRST_COMPLETED)
         await self.execution.stop()
         await self.egress.stop()
-        for task in [stopping, *tasks]:
-            task.cancel()
+        await _end([stopping, *tasks])
         results = await asyncio.gather(*tasks, return_exceptions=True)
         await self.build_notebook()
         control.close()
@@ -197,6 +198,15 @@ class Supervisor:
             self.execution.restart()
         else:
             self.stopping.set()
+
+
+async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel until they are done: before Python 3.12 ``wait_for`` loses a cancellation that comes as it ends."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=1)
 
 
 def _lock(folder: SessionFolder) -> int:
