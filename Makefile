@@ -28,7 +28,7 @@ image: $(READY)
 	@$(BIN)/cell-gateway image build
 
 lock:
-	$(BIN)/uv pip compile pyproject.toml --group test --group lint --universal --python-version 3.10 \
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group test --group lint --universal --python-version 3.10 \
 	  --generate-hashes --no-emit-index-url --no-annotate --upgrade --custom-compile-command "make lock" -o requirements.lock
 
 clean:
