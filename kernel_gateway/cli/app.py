@@ -13,7 +13,7 @@ import typer
 
 from .. import __version__
 from ..errors import BadRequest, GatewayError
-from . import ask, chat, config, demo, doctor, export, files, image, rerun, run, sessions, verify
+from . import ask, chat, config, demo, doctor, export, files, fork, image, open, rerun, run, sessions, verify
 from .say import say_error
 
 INTERRUPTED = 130
@@ -52,6 +52,8 @@ app.add_typer(files.app, name="files")
 export.register(app)
 verify.register(app)
 rerun.register(app)
+fork.register(app)
+open.register(app)
 app.add_typer(image.app, name="image")
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)
@@ -131,7 +133,7 @@ def _log(error: Exception) -> str:
     path = data_folder(os.environ).value / "cell-gateway.log"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o711)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "a") as log:  # noqa: PTH123
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600), "a") as log:
             log.write("".join(traceback.format_exception(error)) + "\n")
     except OSError:
         return "Set CELL_GATEWAY_DEBUG=1 to see where."

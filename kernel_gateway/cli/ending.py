@@ -11,6 +11,7 @@ from ..session.folder import SessionFolder, SessionStore
 from ..session.lifetime import delete_session, standing_of, stop_session, unused_since
 from ..session.pool import Pool
 from .opening import Opening, opened
+from .resuming import bring_back, check_choice
 from .say import is_terminal, progress, say, say_data
 
 
@@ -31,20 +32,32 @@ async def stop(names: list[str], *, stop_all: bool) -> None:
         await Pool(data).empty()
 
 
-async def resume(session: str, *, as_json: bool) -> None:
-    """Files at once; variables not yet: the person is told so."""
+async def resume(session: str, replay: str | None, *, as_json: bool) -> None:
+    """Files at once; variables by a replay, when it is wanted."""
+    check_choice(replay)
     settings = load_settings()
     folder = SessionStore(settings.data).find(session)
     was_running = (await standing_of(folder)).state != "stopped"
-    async with opened(settings, Opening(folder.id)) as client:
+    found = await bring_back(settings, folder, replay, quiet=as_json)
+    async with opened(settings, Opening(folder.id, replay="files")) as client:
         hello = await client.hello()
     if as_json:
-        say_data({"session": folder.id, "was_running": was_running, "variables": was_running, **hello})
+        say_data(
+            {
+                "session": folder.id,
+                "was_running": was_running,
+                "variables": was_running or found is not None,
+                **hello,
+                "replay": found.to_json() if found else None,
+            }
+        )
     elif was_running:
         say(f"{folder.id} is running already; nothing of it was lost.")
+    elif found is not None:
+        say(f"{folder.id} runs again. Go on: cell-gateway run --session {folder.id} -")
     else:
         say(f"{folder.id} runs again. Its files are all there; its variables are not: the kernel is a new one.")
-        say("To have variables back, run the cells that make them again (they are in the notebook).")
+        say("To have variables back, stop it and resume with: --replay yes")
         say(f"Go on: cell-gateway run --session {folder.id} -")
 
 

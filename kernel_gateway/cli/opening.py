@@ -30,6 +30,8 @@ class Opening:
     session: str | None = None
     new_name: str | None = None
     mounts: Sequence[str] = field(default_factory=tuple)
+    # Whether a stopped session's variables come back: yes, no, files, or None to decide; see `resuming`.
+    replay: str | None = None
 
 
 @asynccontextmanager
@@ -37,6 +39,10 @@ async def opened(settings: Settings, opening: Opening) -> AsyncGenerator[Session
     """A connection to the session; made, and its image built, when it is new. Progress shows on a terminal."""
     folder = await find_or_create(settings, opening)
     made = opening.session is None
+    if not made:
+        from .resuming import bring_back
+
+        await bring_back(settings, folder, opening.replay)
     with progress("Starting the session"):
         context = connect(folder)
         client = await context.__aenter__()

@@ -46,11 +46,22 @@ def stop(
 
 
 @app.command()
-def resume(session: SessionArgument, as_json: Json = False) -> None:
-    """Start a stopped session's kernel again, with all its files but without its variables."""
+def resume(
+    session: SessionArgument,
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            "--replay",
+            help="Run its cells again to have the variables back: yes, no or files. Else you are asked when it takes long.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Start a stopped session again, with all its files, and with its variables by running its cells again."""
     from .ending import resume as resume_now
 
-    asyncio.run(resume_now(session, as_json=as_json))
+    asyncio.run(resume_now(session, replay, as_json=as_json))
 
 
 @app.command()

@@ -27,7 +27,7 @@ def _find(session: str) -> SessionFolder:
 
 async def put_into(session: str, paths: Sequence[Path], *, as_json: bool) -> None:
     """The session is started when it is not running, since its supervisor records each file."""
-    async with opened(load_settings(), Opening(session)) as client:
+    async with opened(load_settings(), Opening(session, replay="files")) as client:
         records = await put_files(client, paths)
     if as_json:
         say_data(records)

@@ -180,9 +180,15 @@ class Placed:
 
 
 async def place_inputs(
-    inputs: Sequence[Input], files: Files, into: SessionClient, placed: Placed, mounted: Iterable[str] = ()
+    inputs: Sequence[Input],
+    files: Files,
+    into: SessionClient,
+    placed: Placed,
+    mounted: Iterable[str] = (),
+    *,
+    is_recorded: bool = False,
 ) -> None:
-    """Copy inputs into the workspace of a fresh session and record them there. What is missing or changed is said in ``placed``."""
+    """Copy inputs into the workspace and record them, unless they are. What is missing or changed is said in ``placed``."""
     import asyncio
 
     shown = {f"inputs/{name}" for name in mounted}
@@ -193,9 +199,9 @@ async def place_inputs(
             upload = await asyncio.to_thread(put, into.folder, top)
             for file in upload.files:
                 placed.files[file.path] = Reference(file.sha256, file.bytes)
-                await into.record(
-                    "input", path=file.path, sha256=file.sha256, bytes=file.bytes, origin="upload", mime=file.mime
-                )
+                facts = {"path": file.path, "sha256": file.sha256, "bytes": file.bytes, "mime": file.mime}
+                if not is_recorded:
+                    await into.record("input", origin="upload", **facts)
             if upload.top != top.name:
                 placed.notices.append(f"{top.name} was there already; the recorded one is {upload.top}.")
 

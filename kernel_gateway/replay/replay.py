@@ -127,7 +127,8 @@ class _Replay:
         if not inputs:
             return
         said = len(self.placed.notices)
-        await place_inputs(inputs, self.recording.files, self.into, self.placed, self.mounted)
+        files = self.recording.files
+        await place_inputs(inputs, files, self.into, self.placed, self.mounted, is_recorded=self.hidden)
         self._current = {**self._current, **{p: r.sha256 for p, r in self.placed.files.items()}}
         for notice in self.placed.notices[said:]:
             self.told.notice(notice)

@@ -179,15 +179,20 @@ class SessionClient:
 
 
 @asynccontextmanager
-async def connect(folder: SessionFolder, *, start: bool = True) -> AsyncGenerator[SessionClient, None]:
-    """Raises SupervisorUnavailable; with ``start=False`` also when none is running. EngineUnavailable and ImageUnavailable pass through."""
+async def connect(
+    folder: SessionFolder, *, start: bool = True, replay: bool = False
+) -> AsyncGenerator[SessionClient, None]:
+    """A session's supervisor, started when there is none; ``replay``: its kernel then waits for `SessionClient.replay`.
+
+    Raises SupervisorUnavailable; with ``start=False`` also when none is running. EngineUnavailable and ImageUnavailable pass through.
+    """
     client = await _connect_running(folder)
     if client is None and start:
         # Two front ends that start one session at once: the second finds the first one's supervisor.
         with await asyncio.to_thread(_flock, folder, "start"):
             client = await _connect_running(folder)
             if client is None:
-                await _start_supervisor(folder)
+                await _start_supervisor(folder, ["--replay"] if replay else [])
                 client = await _connect_running(folder)
     if client is None:
         raise SupervisorUnavailable(
@@ -227,10 +232,11 @@ def supervisor_environment() -> dict[str, str]:
     return {**ours, **network_environment(os.environ), **_ALLOCATION}
 
 
-async def _start_supervisor(folder: SessionFolder) -> None:
+async def _start_supervisor(folder: SessionFolder, options: Sequence[str]) -> None:
     read_end, write_end = os.pipe()
     log = os.open(folder.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     command = [sys.executable, "-m", "kernel_gateway.supervisor.main", str(folder.path), "--ready", str(write_end)]
+    command += options
     try:
         scope = _scope()
         # Where the service manager refuses after all, the supervisor does without.

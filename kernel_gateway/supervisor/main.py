@@ -70,8 +70,11 @@ class Supervisor:
         )
         execution.router.on_turn.append(lambda: self._disk.turned(is_running=execution.running is not None))
 
-    async def run(self, ready: int) -> None:
-        """Until it is told to stop. ``ready`` is a descriptor that gets one JSON line when front ends may connect."""
+    async def run(self, ready: int, *, is_replay: bool = False) -> None:
+        """Until it is told to stop. ``ready`` is a descriptor that gets one JSON line when front ends may connect.
+
+        ``is_replay``: whoever started this asks for the kernel itself, to replay into it.
+        """
         facts = {"pid": os.getpid(), "connection_file": str(self.sockets.connection_file)}
         control = ControlServer(self.execution, self.egress, facts, self.build_notebook, self.stopping.set)
         self.egress.listen()
@@ -79,8 +82,9 @@ class Supervisor:
         os.write(ready, b'{"ok": true}\n')
         os.close(ready)
         asyncio.get_running_loop().call_later(UNCLAIMED_SECONDS, self._end_unclaimed)
-        tasks = [asyncio.create_task(work) for work in (self.execution.work(), self._keep_notebook(), self._warm_up())]
+        tasks = [asyncio.create_task(work) for work in (self.execution.work(), self._keep_notebook())]
         tasks += [asyncio.create_task(work) for work in (self._disk.work(), self._idle.work())]
+        tasks += [] if is_replay else [asyncio.create_task(self._warm_up())]
         stopping = asyncio.create_task(self.stopping.wait())
         await asyncio.wait([stopping, *tasks[:2]], return_when=asyncio.FIRST_COMPLETED)
         await self.execution.stop()
@@ -226,7 +230,7 @@ def _lock(folder: SessionFolder) -> int:
     return fd
 
 
-async def _supervise(path: Path, ready: int) -> None:
+async def _supervise(path: Path, ready: int, *, is_replay: bool) -> None:
     folder = SessionFolder(path)
     values = folder.read()
     # Until the process ends: whoever waits for it finds nothing of us.
@@ -238,13 +242,14 @@ async def _supervise(path: Path, ready: int) -> None:
     for signum in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(signum, supervisor.stopping.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)
-    await supervisor.run(ready)
+    await supervisor.run(ready, is_replay=is_replay)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--ready", type=int, required=True)
+    parser.add_argument("--replay", action="store_true")
     arguments = parser.parse_args()
     if os.fork() > 0:
         # The front end waits for this process: the supervisor itself is nobody's child and outlives everyone.
@@ -255,7 +260,7 @@ def main() -> int:
         # Only where the front end asked the user's service manager for a scope.
         scope.settle(found_here(), os.getpid())
     try:
-        asyncio.run(_supervise(arguments.folder, arguments.ready))
+        asyncio.run(_supervise(arguments.folder, arguments.ready, is_replay=arguments.replay))
     except GatewayError as error:
         described = {"type": type(error).__name__, "message": error.message, "next": error.next_step}
         print(f"supervisor: {error}", file=sys.stderr)

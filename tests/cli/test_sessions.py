@@ -22,12 +22,12 @@ def states(cli: Cli) -> dict[str, str]:
     return {row["session"]: row["state"] for row in cli("sessions", "list", "--json").json}
 
 
-def test_a_session_is_idle_then_stopped_then_resumed_without_its_variables(cli: Cli) -> None:
+def test_a_session_is_idle_then_stopped_then_resumed_with_its_files_alone(cli: Cli) -> None:
     cli("run", "-", "--name", "amber", stdin="x = 1; open('kept.txt', 'w').write('kept')")
     assert states(cli) == {"amber": "idle"}
     assert cli("sessions", "stop", "amber").code == 0
     assert states(cli) == {"amber": "stopped"}
-    resumed = cli("sessions", "resume", "amber")
+    resumed = cli("sessions", "resume", "amber", "--replay", "files")
     assert "its variables are not" in resumed.err
     done = cli("run", "-", "-s", "amber", stdin="print(open('kept.txt').read()); x")
     assert (done.code, done.out) == (1, "kept\n")

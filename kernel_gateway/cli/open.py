@@ -1,0 +1,82 @@
+"""``cell-gateway open``: a session made from anyone's notebook, so that you can go on with it."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import EngineName, ImageName, Json
+from .replaying import Timeout
+from .rerun import SessionNewName
+
+if TYPE_CHECKING:
+    from .replaying import Plan
+
+
+def register(app: typer.Typer) -> None:
+    """Mount the command."""
+    app.command("open")(open_)
+
+
+def open_(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="NOTEBOOK|ZIP", help="An .ipynb file, or a zip that holds one.", show_default=False),
+    ],
+    replay: Annotated[bool, typer.Option("--replay", help="Run its cells.")] = False,
+    name: SessionNewName = None,
+    timeout: Timeout = None,
+    image: ImageName = None,
+    engine: EngineName = None,
+    as_json: Json = False,
+) -> None:
+    """Make a session of a notebook: its files and itself copied in, its cells run with --replay. Exit code 1 when one failed anew."""
+    from ..config import load_settings
+    from ..replay.share import unpack
+    from .cells import parse_timeout
+    from .replaying import plan
+
+    settings, seconds = load_settings({"engine": engine, "image": image}), parse_timeout(timeout)
+    with tempfile.TemporaryDirectory(prefix="cell-gateway-") as folder:
+        path = unpack(source, Path(folder), settings.policy.upload) if source.suffix.lower() == ".zip" else source
+        planned = plan(settings, path, image)
+        raise typer.Exit(_open(planned, path, name, seconds, replay=replay, as_json=as_json))
+
+
+def _open(planned: Plan, path: Path, name: str | None, timeout: float | None, *, replay: bool, as_json: bool) -> int:
+    from ..replay.rerun import changed
+    from .rerun import print_rerun, run_into
+
+    if replay:
+        wanted = changed(planned.recording, {}, {})
+        found = asyncio.run(run_into(planned, wanted, name, timeout, as_json=as_json))
+        print_rerun(planned, found, as_json=as_json)
+        return 1 if found.failed else 0
+    asyncio.run(_copy_in(planned, path, name, as_json=as_json))
+    return 0
+
+
+async def _copy_in(planned: Plan, path: Path, name: str | None, *, as_json: bool) -> None:
+    from ..replay.inputs import Placed, place_inputs
+    from .opening import put_files, say_where
+    from .say import say, say_data
+
+    recording, placed = planned.recording, Placed()
+    origin: dict[str, Any] = recording.origin()
+    async with planned.fresh.kept(name, origin) as client:
+        await place_inputs(recording.inputs, recording.files, client, placed)
+        await put_files(client, [path])
+        words = f"Opened from {recording.name}, which lies in the workspace. None of its {len(recording.runs)} cells has run here."
+        await client.record("notice", text=words)
+        await client.notebook()
+        folder = client.folder
+    if as_json:
+        say_data({"session": folder.id, "notices": placed.notices, "inputs": sorted(placed.files)})
+        return
+    for line in [words, *placed.notices]:
+        say(line)
+    say_where(folder)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from kernel_gateway.errors import BadRequest, FileTooLarge, UnsafePath
+from kernel_gateway.replay.share import unpack
+
+from .conftest import Cli, code, printed, write_notebook
+
+
+def zipped(path: Path, **members: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_zip_becomes_a_session_that_a_colleague_goes_on_with(
+    cli: Cli, data: Path, tmp_path: Path, image: object
+) -> None:
+    notebook = write_notebook(tmp_path / "n.ipynb", code("n = len(open('a.csv').read())\nprint(n)", printed("4\n")))
+    share = zipped(tmp_path / "share.zip", **{"s/n.ipynb": notebook.read_text(), "s/workspace/a.csv": "1,2\n"})
+    done = cli("open", share, "--replay", "--name", "opened")
+    assert (done.code, done.out) == (0, "4\n"), done.err
+    assert cli("run", "-", "-s", "opened", stdin="print(n + 1)").out == "5\n"
+    found = json.loads((data / "sessions" / "opened" / "notebook.ipynb").read_text())
+    assert found["metadata"]["kernel_gateway"]["origin"]["notebook"] == "n.ipynb"
+
+
+def test_without_replay_nothing_runs_and_all_is_there(cli: Cli, tmp_path: Path, image: object) -> None:
+    (tmp_path / "a.csv").write_text("x")
+    path = write_notebook(tmp_path / "n.ipynb", code("open('a.csv'); open('made', 'w')"))
+    assert cli("open", path, "--name", "opened").code == 0
+    listed = cli("run", "-", "-s", "opened", stdin="import os\nprint(sorted(os.listdir()))")
+    assert listed.out == "['a.csv', 'n.ipynb']\n"
+
+
+def test_a_zip_leads_nowhere_else_and_stays_small(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    with pytest.raises(UnsafePath):
+        unpack(zipped(tmp_path / "a.zip", **{"../x.ipynb": "{}"}), target, 1000)
+    with pytest.raises(FileTooLarge):
+        unpack(zipped(tmp_path / "b.zip", **{"x.ipynb": "0" * 2000}), target, 1000)
+    with pytest.raises(BadRequest, match="several notebooks"):
+        unpack(zipped(tmp_path / "c.zip", **{"1.ipynb": "{}", "2.ipynb": "{}"}), target, 1000)
+    link = zipfile.ZipInfo("l.ipynb")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "d.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(UnsafePath):
+        unpack(tmp_path / "d.zip", tmp_path / "target2", 1000)
