@@ -28,7 +28,7 @@ BUILDER = 1
 _IMPORTS = "ipykernel, pip"
 _IMPORTS_DEFAULT = (
     f"{_IMPORTS}, numpy, numpy.testing, pandas, pandas.testing, scipy.stats, statsmodels.api, sklearn.utils.estimator_checks, "
-    "networkx, sqlalchemy, matplotlib.pyplot, seaborn, PIL.Image, resvg_py, openpyxl, docx, pptx, pypdf, reportlab.platypus, "
+    "networkx, jinja2, sqlalchemy, matplotlib.pyplot, seaborn, PIL.Image, resvg_py, openpyxl, docx, pptx, pypdf, reportlab.platypus, "
     "requests, vega_datasets, ssl, sqlite3, bz2, lzma, ctypes, readline"
 )
 
