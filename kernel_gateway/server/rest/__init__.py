@@ -1,0 +1,1 @@
+"""The REST and SSE interface (docs/rest.md)."""
