@@ -61,14 +61,21 @@ class NotebookVerdict:
             return f"It could not be run: {self.cannot_run}"
         if self.cause is None:
             return _good(self.counts, len(self.cells))
-        others = sum(v.verdict not in GOOD for v in self.cells) - 1 - len(self.follows)
-        more = [_count(len(self.follows), "follows", "follow") + (" from it" if self._all_follow_it() else "")]
-        more = more if self.follows else []
-        more += [_count(others, "differs", "differ") + " besides"] if others else []
-        return f"Cell {self.cause} {_said(self.cell(self.cause))}." + (f" {', '.join(more)}." if more else "")
+        told = [f"Cell {self.cause} {_said(self.cell(self.cause))}.", *self._more()]
+        return " ".join(told)
 
-    def _all_follow_it(self) -> bool:
-        return all(f.cell == self.cause for f in self.follows.values())
+    def _more(self) -> Iterator[str]:
+        """What else is not good: what follows, from which cell; and how many differ by themselves."""
+        roots = Counter(f.cell for f in self.follows.values())
+        alone = [n for n, v in zip(self.numbers, self.cells, strict=True) if v.verdict not in GOOD]
+        others = [n for n in alone if n != self.cause and n not in self.follows]
+        parts = [
+            _count(n, "follows", "follow") + (" from it" if cell == self.cause else f" from cell {cell}")
+            for cell, n in sorted(roots.items())
+        ]
+        parts += [_count(len(others), "differs", "differ") + " besides"] if others else []
+        if parts:
+            yield f"{', '.join(parts)}."
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints. Pictures are left out; ``picture`` says whether there is one."""
@@ -121,6 +128,9 @@ def _follows(cells: Sequence[CellVerdict], names: Sequence[int]) -> dict[int, Fo
 
 
 def _origin(cell: CellVerdict, source: Source, earlier: Sequence[tuple[int, CellVerdict, Source]]) -> Follows | None:
+    if _is_not_run(cell):
+        stopper = _stopper(earlier)
+        return None if stopper is None else Follows(stopper, is_certain=True)
     missing = missing_names(cell.raised)
     for number, other, made in reversed(earlier):
         if missing & (made.writes | {m.partition(".")[0] for m in made.writes}) or _wants_file(cell, other, made):
@@ -130,9 +140,14 @@ def _origin(cell: CellVerdict, source: Source, earlier: Sequence[tuple[int, Cell
     for number, _, made in reversed(earlier):
         if made.writes & source.reads:
             return Follows(number, is_certain=False)
-    if _is_not_run(cell) and earlier:
-        return Follows(earlier[0][0], is_certain=True)
     return None
+
+
+def _stopper(earlier: Sequence[tuple[int, CellVerdict, Source]]) -> int | None:
+    """The cell after which none was run: the last that ran and failed, however many before it only gave something else."""
+    ran = [(number, cell) for number, cell, _ in earlier if not _is_not_run(cell)]
+    failed = [number for number, cell in ran if cell.verdict == "error"]
+    return failed[-1] if failed else ran[-1][0] if ran else None
 
 
 def _is_not_run(cell: CellVerdict) -> bool:
