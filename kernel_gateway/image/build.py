@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadRequest
 from . import contents
 from .image import PLACE, Image
-from .installer import install, resolve
+from .installer import install, resolve, standard_lock
 from .interpreter import Interpreter, copy_interpreter, needs_library_path, own_interpreter
 from .progress import Progress, silent
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # A quarter of all modules of the default list. Unlike numpy's, these packages' own code never imports them.
 _TESTS_NOT_KEPT = ("matplotlib", "networkx", "pandas", "scipy", "sklearn", "statsmodels")
 # Raise it when the same recipe is to give another image.
-BUILDER = 1
+BUILDER = 2
 _IMPORTS = "ipykernel, pip"
 _IMPORTS_DEFAULT = (
     f"{_IMPORTS}, numpy, numpy.testing, pandas, pandas.testing, scipy.stats, statsmodels.api, sklearn.utils.estimator_checks, "
@@ -110,6 +110,7 @@ def _make(folder: Path, interpreter: Interpreter, lock: str, recipe: Mapping[str
         "bytes": size,
         "needs_library_path": library_path is not None,
     }
+    (folder / "pylock.toml").write_text(standard_lock(lock_file))
     (folder / "image.json").write_text(json.dumps(values, indent=2) + "\n")
     progress("done", 1.0)
 

@@ -39,6 +39,11 @@ class Image:
         return self.root.parent / "lock.txt"
 
     @property
+    def pylock(self) -> Path:
+        """The same for this Python and platform as a PEP 751 lock; it names no address."""
+        return self.root.parent / "pylock.toml"
+
+    @property
     def python_name(self) -> str:
         """``python3.11``"""
         return "python" + ".".join(self.python_version.split(".")[:2])

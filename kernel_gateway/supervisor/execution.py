@@ -67,7 +67,8 @@ class Execution:
         known = ("session", "created", "version", "owner", "policy", "engine", "model", "origin")
         fields: dict[str, Any] = {k: values[k] for k in known if k in values}
         fields["image"] = {"name": image.name, "digest": image.digest, "recipe": image.recipe}
-        fields["environment"] = describe(image)
+        is_bubblewrap = values.get("engine") == "bubblewrap"
+        fields["environment"] = describe(image, self.policy.cpus, shows_machine=is_bubblewrap)
         self.journal.append("session", format=1, **fields)
         self.journal.sync()
 
