@@ -63,7 +63,7 @@ def find_source(settings: Settings, source: str) -> Path | SessionFolder:
 
 
 def plan(settings: Settings, source: Path | SessionFolder, image: str | None) -> Plan:
-    """Read the notebook, find its image and a sandbox. A session's own limits and mounts hold again; a notebook file has none."""
+    """Read the notebook, find its image and a sandbox. The limits and mounts of this machine's own session hold again; nothing else has any."""
     from ..image.store import ImageStore
     from ..sandbox.engines import make_engine
 
@@ -78,7 +78,7 @@ def _values(settings: Settings, recording: Recording, environment: Environment, 
     from ..session.create import session_values
     from ..session.mounts import MountRequest
 
-    stored = recording.session.read() if recording.session else {}
+    stored = _stored(settings, recording)
     mounts = [MountRequest(Path(m["source"]), m["name"]) for m in stored.get("mounts", [])]
     for gone in [m for m in mounts if not m.source.exists()]:
         say(f"The mount inputs/{gone.name} is not there any more.")
@@ -92,6 +92,16 @@ def _values(settings: Settings, recording: Recording, environment: Environment, 
         owner=owner_name(),
     )
     return {**values, "policy": stored.get("policy", values["policy"])}
+
+
+def _stored(settings: Settings, recording: Recording) -> dict[str, Any]:
+    """What holds of a session's own limits and mounts: nothing, unless this machine made it. A folder that somebody sent can say that
+    it is a session, too.
+    """
+    session = recording.session
+    if session is None or session.path.resolve().parent != SessionStore(settings.data).root.resolve():
+        return {}
+    return session.read()
 
 
 class Shown(Progress):

@@ -224,6 +224,10 @@ def _stage_one(one: Input, files: Files, target: Path) -> str:
         _copy(fd, target)
         return ""
     digest = files.copy(one.path, target)
+    if digest != one.sha256 and files.blobs is None and _is_hidden(one.path):
+        # A notebook file is anybody's word: it must not fetch the keys that lie where it was saved.
+        target.unlink(missing_ok=True)
+        return f"The input {one.path} is a hidden file beside the notebook and not the recorded one; left out."
     if digest is None and one.sha256 is None and _stage_tree(one, files, target):
         return ""
     if one.sha256 is None or digest == one.sha256:
@@ -233,6 +237,10 @@ def _stage_one(one: Input, files: Files, target: Path) -> str:
     if digest is None:
         return f"The input {one.path} is not there."
     return f"The input {one.path} has changed since it was recorded; it is used as it is now."
+
+
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith(".") for part in PurePosixPath(path).parts)
 
 
 def _stage_tree(one: Input, files: Files, target: Path) -> bool:

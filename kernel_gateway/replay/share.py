@@ -11,6 +11,8 @@ from ..errors import BadRequest, FileTooLarge, NotFound, UnsafePath
 from ..session.beneath import split_path
 
 MEMBERS = 20_000
+# Deeper folders are in nobody's notebook, and more than our own way through folders is made for.
+DEPTH = 64
 _CHUNK = 1024**2
 
 
@@ -38,7 +40,10 @@ def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, le
     mode = member.external_attr >> 16
     if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         raise UnsafePath(f"{name} holds {member.filename!r}, which is no plain file.")
-    place = target.joinpath(*split_path(member.filename))
+    parts = split_path(member.filename)
+    if len(parts) > DEPTH:
+        raise UnsafePath(f"{name} holds folders that are more than {DEPTH} deep.")
+    place = target.joinpath(*parts)
     place.parent.mkdir(parents=True, exist_ok=True)
     size = 0
     with archive.open(member) as source, place.open("xb") as file:
