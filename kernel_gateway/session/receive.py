@@ -45,7 +45,7 @@ class Arriving:
     def finish(self) -> Uploaded:
         """Raises UnsafePath when a folder has the name."""
         try:
-            os.rename(self._temporary, self._name, src_dir_fd=self._parent, dst_dir_fd=self._parent)  # noqa: PTH104
+            os.rename(self._temporary, self._name, src_dir_fd=self._parent, dst_dir_fd=self._parent)
         except IsADirectoryError:
             raise UnsafePath(f"{self.path!r} is a folder.", "Choose another name.") from None
         mime = mimetypes.guess_type(self._name)[0] or "application/octet-stream"

@@ -59,7 +59,7 @@ class File(GatewayHandler):
         try:
             if self.current_user is None:
                 raise web.HTTPError(403)
-            name, path = (str(self.decode_argument(self.path_kwargs[k])) for k in ("name", "path"))
+            name, path = (str(self.path_kwargs[k]) for k in ("name", "path"))
             folder = self.session(name)
             limit = Policy.from_json(folder.read().get("policy", {})).upload
             declared = self.request.headers.get("Content-Length")

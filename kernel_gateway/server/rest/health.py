@@ -48,7 +48,7 @@ class Readyz(GatewayHandler):
 def _check(settings: Settings) -> None:
     presumed(settings["engine"])
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o711)
-    if not any(i.name == settings["image"] for i in ImageStore(settings.images).all()):
+    if ImageStore(settings.images).named(settings["image"]) is None:
         raise ImageUnavailable("The image is not built.", "cell-gateway image build")
 
 

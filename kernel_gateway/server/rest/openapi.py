@@ -19,7 +19,7 @@ def description(base_url: str = "/") -> dict[str, Any]:
     error = {
         "type": "object",
         "required": ["type", "message", "next"],
-        "properties": dict.fromkeys(("type", "message", "next"), {"type": "string"}),
+        "properties": {key: {"type": "string"} for key in ("type", "message", "next")},
     }
     return {
         "openapi": "3.1.0",
