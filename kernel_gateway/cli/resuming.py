@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from ..config import Settings
 from ..errors import BadRequest
 from ..session.folder import SessionFolder
 from ..session.lifetime import standing_of
+from ..session.lock import resume_lock
 from .say import is_terminal, say
 
 if TYPE_CHECKING:
@@ -30,9 +32,15 @@ async def bring_back(
 
     Without a choice it is done when it is short and acts on nothing outside; else a person at a terminal is asked, a script gets no.
     """
+    # Also when it runs: a replay that another front end has begun must be over before anybody uses the session.
+    async with resume_lock(folder, lambda: say(f"Another front end is bringing {folder.id} back; waiting for it.")):
+        if (await standing_of(folder)).state != "stopped":
+            return None
+        return await _bring_back(settings, folder, choice, quiet=quiet)
+
+
+async def _bring_back(settings: Settings, folder: SessionFolder, choice: str | None, *, quiet: bool) -> Resumed | None:
     # Comparing and folding take long to import, and a session that runs needs none of it.
-    if (await standing_of(folder)).state != "stopped":
-        return None
     from ..replay import resume
 
     resume.recover(folder)
@@ -54,7 +62,14 @@ async def _run(settings: Settings, folder: SessionFolder, found: Outlook, *, qui
     stored: dict[str, Any] = folder.read()
     image = ImageStore(settings.images).find(stored["image"]["digest"])
     engine = make_engine(stored["engine"])
-    result = await resume.resume(found, engine, image.root, progress=Shown(quiet=quiet))
+    try:
+        result = await resume.resume(found, engine, image.root, progress=Shown(quiet=quiet))
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        say(
+            f"\nBroken off: {folder.id} is stopped again, with all its files and its whole record, and without its variables. "
+            f"To go on with files alone: cell-gateway sessions resume {folder.id} --replay files"
+        )
+        raise
     if not quiet:
         say(result.words)
     return result
@@ -63,7 +78,8 @@ async def _run(settings: Settings, folder: SessionFolder, found: Outlook, *, qui
 def _agreed(found: Outlook) -> bool:
     if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         say(
-            f"The variables do not come back: that would run {found.words}. To have that: cell-gateway sessions resume S --replay yes"
+            f"The variables do not come back: that would run {found.words}. To have them, stop the session, then: "
+            f"cell-gateway sessions resume {found.session} --replay yes"
         )
         return False
     print(f"Run {found.words}? Without that only the files are there. [y/N] ", end="", file=sys.stderr, flush=True)

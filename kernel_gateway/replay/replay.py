@@ -50,7 +50,7 @@ class Replayed:
 
 @dataclass
 class Progress:
-    """Who is told: of a cell that begins, with how many there are; of its outputs as they come; of what is said besides."""
+    """Who is told: of a cell that begins, with the number of the last one; of its outputs as they come; of what is said besides."""
 
     begin: Callable[[RecordedCell, int], None] = lambda cell, total: None
     output: Callable[[list[Output]], None] = lambda outputs: None
@@ -138,7 +138,7 @@ class _Replay:
             await self.place(cell.run)
             await self.changes.look()
         request = self._request(cell)
-        self.told.begin(cell, len(self.recording.runs))
+        self.told.begin(cell, self.recording.runs[-1].number)
         self.told.running = request.run
         execute = self.into.restart if cell.role == "restart" else self.into.run
         result = await execute(request, self.told.output)

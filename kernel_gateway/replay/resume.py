@@ -40,6 +40,10 @@ class Outlook:
     acting: list[RecordedCell]
 
     @property
+    def session(self) -> str:
+        return self.recording.name
+
+    @property
     def asks(self) -> bool:
         return self.recording.seconds > PATIENCE_SECONDS or bool(self.acting)
 
@@ -47,7 +51,7 @@ class Outlook:
     def words(self) -> str:
         runs = self.recording.runs
         passed = sum(c.role == "passed" for c in self.recording.cells)
-        told = f"{len(runs)} cells, which took {self.recording.seconds:.1f} s"
+        told = f"{len(runs)} cell{_s(len(runs))}, which took {self.recording.seconds:.1f} s"
         told += f"; {passed} more are not run, since they were stopped or died" if passed else ""
         if self.outside:
             numbers = ", ".join(str(c.number) for c in self.outside)
@@ -78,7 +82,7 @@ class Resumed:
     @property
     def words(self) -> str:
         """For a person and for the model."""
-        told = [f"The session was stopped; its {self.cells} cells were run again in a fresh kernel."]
+        told = [f"The session was stopped; its {self.cells} cell{_s(self.cells)} ran again in a fresh kernel."]
         told += [f"Names back: {some(self.back)}."] if self.back else []
         told += [f"Names not back: {some(self.missing)}."] if self.missing else []
         told += [
@@ -102,6 +106,10 @@ class Resumed:
             "passed": [{"cell": s.cell.number, "why": s.passed} for s in self.passed],
             "files": self.files,
         }
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def outlook(folder: SessionFolder) -> Outlook | None:

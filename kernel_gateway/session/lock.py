@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 
 from ..errors import SessionBusy
 from .folder import SessionFolder
@@ -37,3 +39,41 @@ def _busy(folder: SessionFolder, fd: int) -> SessionBusy:
     return SessionBusy(
         f"The session {folder.id} is in the middle of a turn, which {who} runs.", "Wait for it, or interrupt it there."
     )
+
+
+@asynccontextmanager
+async def resume_lock(folder: SessionFolder, on_wait: Callable[[], None] = lambda: None) -> AsyncGenerator[None]:
+    """Hold ``.session/resume``: one front end brings a session back, all others wait for it. ``on_wait`` is called when that is so.
+
+    Whoever gets it looks anew whether the session is still stopped.
+    """
+    fd = os.open(folder.internals / "resume", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        on_wait()
+        await _locked(fd)
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+async def _locked(fd: int) -> None:
+    """Waits in a thread that nobody waits for: Ctrl-C leaves at once, and the descriptor is closed once it has the lock."""
+    loop, got = asyncio.get_running_loop(), asyncio.Event()
+    is_left = threading.Event()
+
+    def wait() -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if is_left.is_set():
+            os.close(fd)
+        else:
+            loop.call_soon_threadsafe(got.set)
+
+    threading.Thread(target=wait, daemon=True).start()
+    try:
+        await got.wait()
+    except asyncio.CancelledError:
+        is_left.set()
+        raise
