@@ -14,6 +14,7 @@ from .replaying import Timeout
 from .rerun import SessionNewName
 
 if TYPE_CHECKING:
+    from ..replay.source import Recording
     from .replaying import Plan
 
 
@@ -62,6 +63,7 @@ def _open(planned: Plan, path: Path, name: str | None, timeout: float | None, *,
 
 async def _copy_in(planned: Plan, path: Path, name: str | None, *, as_json: bool) -> None:
     from ..replay.inputs import Placed, place_inputs
+    from ..replay.shown import recorded_texts
     from .opening import put_files, say_where
     from .say import say, say_data
 
@@ -70,8 +72,12 @@ async def _copy_in(planned: Plan, path: Path, name: str | None, *, as_json: bool
     async with planned.fresh.kept(name, origin) as client:
         await place_inputs(recording.inputs, recording.files, client, placed)
         await put_files(client, [path])
-        words = f"Opened from {recording.name}, which lies in the workspace. None of its {len(recording.runs)} cells has run here."
+        words = _words(recording)
         await client.record("notice", text=words)
+        for cell, shown in recorded_texts(recording):
+            await client.record("words", cell=f"recorded-{cell.id}"[:64], text=shown, author="person")
+        # Whoever runs the first cell, the model above all, must know that no name of these is there.
+        await client.notify(words)
         await client.notebook()
         folder = client.folder
     if as_json:
@@ -80,3 +86,12 @@ async def _copy_in(planned: Plan, path: Path, name: str | None, *, as_json: bool
     for line in [words, *placed.notices]:
         say(line)
     say_where(folder)
+
+
+def _words(recording: Recording) -> str:
+    count = len(recording.runs)
+    told = f"Opened from {recording.name}, which lies in the workspace. "
+    return told + (
+        f"Its {count} code cell{'' if count == 1 else 's'}, with what they gave when they were recorded, are shown here as text: "
+        "none of them has run in this session, so their variables are not there. To have them run: cell-gateway open --replay"
+    )

@@ -31,12 +31,28 @@ def test_a_zip_becomes_a_session_that_a_colleague_goes_on_with(
     assert found["metadata"]["kernel_gateway"]["origin"]["notebook"] == "n.ipynb"
 
 
-def test_without_replay_nothing_runs_and_all_is_there(cli: Cli, tmp_path: Path, image: object) -> None:
+def test_without_replay_nothing_runs_and_the_recorded_cells_are_shown_as_such(
+    cli: Cli, data: Path, tmp_path: Path, image: object
+) -> None:
     (tmp_path / "a.csv").write_text("x")
-    path = write_notebook(tmp_path / "n.ipynb", code("open('a.csv'); open('made', 'w')"))
-    assert cli("open", path, "--name", "opened").code == 0
-    listed = cli("run", "-", "-s", "opened", stdin="import os\nprint(sorted(os.listdir()))")
-    assert listed.out == "['a.csv', 'n.ipynb']\n"
+    words = {"cell_type": "markdown", "metadata": {}, "source": "# Why"}
+    fence = "s = '```'\nopen('a.csv'); open('made', 'w'); print(s)"
+    path = write_notebook(tmp_path / "n.ipynb", words, code(fence, printed("```\n")), code("%%bash\nls"))
+    opened = cli("open", path, "--name", "opened")
+    assert (opened.code, "none of them has run" in opened.err) == (0, True)
+    listed = cli("run", "-", "-s", "opened", "--json", stdin="import os\nprint(sorted(os.listdir()))")
+    assert listed.json["outputs"][0]["text"] == "['a.csv', 'n.ipynb']\n"
+    assert "none of them has run" in listed.json["notice"]
+    cells = json.loads((data / "sessions" / "opened" / "notebook.ipynb").read_text())["cells"]
+    shown = ["".join(c["source"]) for c in cells if c["cell_type"] == "markdown"]
+    assert "# Why" in shown
+    (python,) = [s for s in shown if "Cell 1 of n.ipynb" in s]
+    assert f"````python\n{fence}\n````" in python
+    assert "recorded to give" in python
+    assert [s for s in shown if "```bash\n%%bash\nls\n```" in s]
+    assert not [c for c in cells if c["cell_type"] == "code" and "a.csv" in "".join(c["source"])]
+    cli("sessions", "stop", "opened")
+    assert cli("run", "-", "-s", "opened", stdin="print(sorted(os.listdir()))").out == listed.json["outputs"][0]["text"]
 
 
 def test_a_zip_leads_nowhere_else_and_stays_small(tmp_path: Path) -> None:
