@@ -13,7 +13,7 @@ import typer
 
 from .. import __version__
 from ..errors import BadRequest, GatewayError
-from . import ask, chat, config, demo, doctor, export, files, fork, image, open, rerun, run, sessions, verify
+from . import ask, chat, config, demo, doctor, export, files, fork, image, open, rerun, run, sessions, sharing, verify
 from .say import say_error
 
 INTERRUPTED = 130
@@ -50,6 +50,7 @@ app.command("run")(run.run)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(files.app, name="files")
 export.register(app)
+sharing.register(app)
 verify.register(app)
 rerun.register(app)
 fork.register(app)

@@ -28,7 +28,10 @@ def export(
             show_default=False,
         ),
     ],
-    to: Annotated[str, typer.Option("--to", help="ipynb, or html: one page that needs no network.")] = "ipynb",
+    to: Annotated[
+        str,
+        typer.Option("--to", help="ipynb, html, py, pdf, or zip: all of it, to run elsewhere."),
+    ] = "ipynb",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -41,7 +44,7 @@ def export(
     # nbformat takes long to import, and other commands need none of it.
     from ..notebook.export import export as write
 
-    exported = write(_find(source), to, output)
+    exported = write(find_source(source), to, output)
     if as_json:
         found = [asdict(p) for p in exported.problems]
         say_data({"path": str(exported.path), "to": to, "problems": found, "notices": exported.notices})
@@ -55,8 +58,8 @@ def export(
     print(exported.path)
 
 
-def _find(source: str) -> Path | SessionFolder:
-    """A path when it looks like one, else a session."""
+def find_source(source: str) -> Path | SessionFolder:
+    """A path when it looks like one, else a session. Raises NotFound."""
     from ..config import load_settings
 
     if source.endswith(".ipynb") or "/" in source or source in (".", ".."):

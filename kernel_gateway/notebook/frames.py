@@ -21,7 +21,13 @@ FRAME_SCRIPT = (
 PAGE_SCRIPT = (
     "addEventListener('message',function(e){var h=e.data&&e.data.cellGatewayHeight;if(typeof h!=='number'||!(h>0))return;"
     "document.querySelectorAll('iframe').forEach(function(f){if(f.contentWindow===e.source)"
-    "f.style.height=Math.min(h,640)+'px'})})"
+    "f.style.height=Math.min(h,640)+'px'})});"
+    # A browser may refuse a link of megabytes: such a file is saved from memory.
+    "addEventListener('click',function(e){var a=e.target.closest&&e.target.closest('a[download]');"
+    "var d=a&&a.getAttribute('href');if(!d||d.length<1e6||d.slice(0,5)!=='data:')return;e.preventDefault();"
+    "var s=atob(d.slice(d.indexOf(',')+1)),b=new Uint8Array(s.length);for(var i=0;i<s.length;i++)b[i]=s.charCodeAt(i);"
+    "var l=document.createElement('a');l.download=a.download;l.href=URL.createObjectURL(new Blob([b]));l.click();"
+    "setTimeout(function(){URL.revokeObjectURL(l.href)},60000)})"
 )
 _FRAME_STYLE = (
     ":root{color-scheme:light dark}body{margin:0;overflow-x:auto;font:13px/1.45 system-ui,sans-serif}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
-from typing import Any
-from urllib.parse import unquote
+from typing import Any, cast
+from urllib.parse import quote, unquote
 
 from markupsafe import Markup
 from nbconvert.exporters.templateexporter import TemplateExporter
@@ -66,15 +68,47 @@ class Item:
     outputs: list[Markup] = field(default_factory=list[Markup])
 
 
-def page(notebook: Mapping[str, Any], title: str, beside: Beside | None = None) -> str:
-    """The whole page of a valid notebook (nbformat 4). ``beside`` is what lies at the page's side: nothing, unless given."""
+@dataclass(frozen=True)
+class FileRow:
+    """A file below the page's cells. ``address``: where it is to be had, empty where it is not; ``hint`` says why.
+
+    ``place`` is the folder that texts link it under.
+    """
+
+    path: str
+    size: str
+    sha256: str
+    address: str = ""
+    anchor: str = ""
+    place: str = "workspace"
+    hint: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class FileGroup:
+    title: str
+    rows: list[FileRow]
+
+
+def page(
+    notebook: Mapping[str, Any], title: str, beside: Beside | None = None, groups: Sequence[FileGroup] | None = None
+) -> str:
+    """The whole page of a valid notebook (nbformat 4). ``beside`` is what lies at the page's side: nothing, unless given.
+
+    ``groups`` are its files; without them those that the notebook records are named.
+    """
     beside = beside or Beside()
+    if groups is None:
+        groups = recorded_files(notebook, links=beside.links)
     filters = {
         "page_items": lambda shown: list(items(shown, beside)),
         "page_facts": facts,
-        "page_files": lambda shown, which: made_files(shown, which, links=beside.links),
     }
-    resources = {"title": title, "policy": frames.policy(), "script": Markup(frames.PAGE_SCRIPT)}
+    resources = {"title": title, "policy": frames.policy(), "script": Markup(frames.PAGE_SCRIPT), "groups": groups}
     with as_file(files("kernel_gateway.notebook") / "templates") as templates:
         exporter = TemplateExporter(
             template_name="page", file_extension=".html", extra_template_basedirs=[str(templates)], filters=filters
@@ -222,9 +256,26 @@ def _interactive(data: Mapping[str, Any]) -> Markup | None:
     if not rich:
         return plain
     name = html.escape(rich[0])
-    return (plain or Markup("")) + Markup(
-        f'<p class="hint">Interactive output ({name}): open the notebook in Jupyter to use it.</p>'
-    )
+    hint = f'<p class="hint">Interactive output ({name}): open the notebook in Jupyter to use it.</p>'
+    return (plain or Markup("")) + Markup(hint) + Markup("").join(_whole(mime, data[mime]) for mime in rich)
+
+
+def _whole(mime: str, value: Any) -> Markup:
+    """What cannot be shown is there all the same: to be read, or to be saved."""
+    shown = html.escape(mime)
+    if isinstance(value, (dict, list)) and not _is_lines(value):
+        body = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    else:
+        body = _joined(value)
+    with suppress(ValueError):
+        if not mime.startswith("text/") and body and base64.b64decode("".join(body.split()), validate=True):
+            address = f"data:application/octet-stream;base64,{''.join(body.split())}"
+            return Markup(f'<p class="hint"><a download="output" href="{address}">Save it ({shown})</a></p>')
+    return Markup(f"<details><summary>{shown}</summary><pre>{html.escape(_shortened(body))}</pre></details>")
+
+
+def _is_lines(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(line, str) for line in cast("list[Any]", value))
 
 
 def _terminal(body: str, css: str) -> Markup:
@@ -259,17 +310,22 @@ def facts(notebook: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in found if isinstance(value, str) and value]
 
 
-def made_files(notebook: Mapping[str, Any], which: str, *, links: bool) -> list[dict[str, Any]]:
-    """The rows of a table of files: ``which`` is inputs or outputs."""
+def recorded_files(notebook: Mapping[str, Any], *, links: bool) -> list[FileGroup]:
+    """The files that a notebook names, made and given; ``links``: they lie beside the page."""
     ours = mapping(mapping(notebook["metadata"]).get("kernel_gateway"))
-    return [_row(mapping(f), links=links) for f in sequence(ours.get(which))]
+    groups = [
+        FileGroup(title, [_row(mapping(f), links=links) for f in sequence(ours.get(which))])
+        for title, which in (("Files made", "outputs"), ("Files given", "inputs"))
+    ]
+    return [group for group in groups if group.rows]
 
 
-def _row(file: Mapping[str, Any], *, links: bool) -> dict[str, Any]:
+def _row(file: Mapping[str, Any], *, links: bool) -> FileRow:
     path, size = text(file.get("path", "")), file.get("bytes")
-    return {
-        "path": path,
-        "size": human_bytes(size) if isinstance(size, int) else "",
-        "sha256": text(file.get("sha256") or ""),
-        "linked": links and ".." not in path.split("/") and not path.startswith("/"),
-    }
+    linked = links and ".." not in path.split("/") and not path.startswith("/")
+    return FileRow(
+        path,
+        human_bytes(size) if isinstance(size, int) else "",
+        text(file.get("sha256") or ""),
+        f"workspace/{quote(path)}" if linked else "",
+    )

@@ -145,7 +145,7 @@ def _missing_files(notebook: Mapping[str, Any], cells: list[_Cell], folder: Path
     made: set[str] = set()
     for cell in cells:
         source = cell.source
-        wanted = {path for path in given if _mentions(source.text, path)} | set(_files_read(source))
+        wanted = {path for path in given if _mentions(source.text, path)} | set(files_read(source))
         for path in sorted(wanted - made):
             if path not in seen and not _lies_beside(folder, path):
                 yield cell.problem(_missing(path, any(path == g or path.startswith(f"{g}/") for g in given)))
@@ -163,7 +163,8 @@ def _mentions(source: str, path: str) -> bool:
     return bool(re.search(rf"(?<![\w.-]){re.escape(path)}(?![\w-])", source))
 
 
-def _files_read(source: Source) -> Iterator[str]:
+def files_read(source: Source) -> Iterator[str]:
+    """Relative paths that the Python of a cell names where it reads a file."""
     for name, call in source.calls():
         path = _first_text(call)
         if path is None or not _READING.fullmatch(name) or _writes(name, call):

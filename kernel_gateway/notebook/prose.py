@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,10 +24,14 @@ def _no_picture(path: str) -> tuple[str, str] | None:
 
 @dataclass(frozen=True)
 class Beside:
-    """What lies beside a page: whether ``workspace/`` does, and the mime type and base64 of the picture at a path, or None."""
+    """What lies beside a page: whether ``workspace/`` does, and the mime type and base64 of the picture at a path, or None.
+
+    ``anchors``: where on the page itself a file such as ``workspace/a.csv`` is to be had.
+    """
 
     links: bool = False
     picture: Callable[[str], tuple[str, str] | None] = _no_picture
+    anchors: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def render(source: str, beside: Beside) -> str:
@@ -49,6 +53,8 @@ class _Renderer(HTMLRenderer):
         return super().heading(text, min(6, level + 1), **attrs)
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
+        if anchor := self._beside.anchors.get(unquote(html.unescape(url))):
+            return f'<a href="{html.escape(anchor)}">{text}</a>'
         allowed = ("https://", "http://", "mailto:", "#", *(("workspace/", "outputs/") if self._beside.links else ()))
         if not url.startswith(allowed) or ".." in url.split("/"):
             return text

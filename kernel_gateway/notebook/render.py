@@ -134,6 +134,7 @@ def _metadata(state: RunState) -> dict[str, Any]:
     ours["notice"] = end.get("notice")
     if state.earlier:
         ours["earlier_runs"] = state.earlier
+    ours["packages"] = end.get("packages")
     if state.files:
         ours["files"] = list(state.files.values())
     times = {"iopub.execute_input": start.get("time"), "shell.execute_reply": end.get("time")}
