@@ -43,6 +43,8 @@ class Entry:
     down: int = 0
     # Who allowed or denied it, when it was asked.
     by: str | None = None
+    # Of a registry's file that was passed on whole, hex.
+    sha256: str | None = None
     time: str = field(default_factory=now)
 
     def to_json(self) -> dict[str, Any]:

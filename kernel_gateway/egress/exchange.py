@@ -35,6 +35,8 @@ class Exchange:
         self.up = self.down = 0
         # Told the host and path that the current request leads to, where these are not those that it names.
         self.on_reached: Callable[[str, str], Awaitable[None]] | None = None
+        # SHA-256 in hex of a registry's file that was answered with, once it has passed whole.
+        self.sha256: str | None = None
         self._is_first = True
 
     async def reached(self, host: str, path: str) -> None:
@@ -43,7 +45,7 @@ class Exchange:
 
     async def request(self) -> h11.Request | None:
         """The next one; None when there is no more. Raises h11.RemoteProtocolError for what is no HTTP, asyncio.TimeoutError."""
-        self.up, self.down, self.on_reached = 0, 0, None
+        self.up, self.down, self.on_reached, self.sha256 = 0, 0, None, None
         # The first head, and each that has begun, must come soon; between requests a connection may rest.
         if not self._is_first and not self._http.trailing_data[0]:
             data = await asyncio.wait_for(self.reader.read(CHUNK), IDLE_SECONDS)

@@ -19,6 +19,8 @@ _ENVIRONMENT = {
     **{name: _PROXY for lower in ("http_proxy", "https_proxy") for name in (lower, lower.upper())},
     **dict.fromkeys(("no_proxy", "NO_PROXY"), _LOOPBACK),
     "PIP_INDEX_URL": f"{_PROXY}/pypi/simple/",
+    # There only while a replayed cell is held to the versions that it installed when it was recorded.
+    "PIP_CONFIG_FILE": f"{PLACE}/pip.conf",
     "UV_DEFAULT_INDEX": f"{_PROXY}/pypi/simple/",
     "NPM_CONFIG_REGISTRY": f"{_PROXY}/npm/",
     # A lock file made here must not name this address: it is used elsewhere.

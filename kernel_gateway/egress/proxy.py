@@ -252,6 +252,7 @@ class Proxy:
             del self._active[number]
             self._reported.pop(number, None)
             _count(entry, exchange)
+            entry.sha256 = exchange.sha256
             await asyncio.shield(self._channel.send({"op": "close", "id": number, "line": entry.to_json()}))
         return wanted.kind != "tunnel" and exchange.next_cycle()
 

@@ -179,9 +179,13 @@ class Registries:
             if int(answer.headers.get(b"content-length", b"0")) > FILE_LIMIT:
                 raise UpstreamFailed(f"The file is larger than {FILE_LIMIT:,} bytes.")
             await exchange.respond(answer.status, [(k, answer.headers[k]) for k in _KEPT if k in answer.headers])
+            seen = hashlib.sha256()
             if request.method != b"HEAD":
                 async for chunk in _limited(answer, FILE_LIMIT):
+                    seen.update(chunk)
                     await exchange.data(chunk)
+                if answer.status == 200:
+                    exchange.sha256 = seen.hexdigest()
             await exchange.end()
         return answer.status
 
@@ -292,9 +296,13 @@ async def _serve_local(exchange: Exchange, request: h11.Request, path: Path) -> 
         headers = [(b"content-type", b"application/octet-stream")]
         await exchange.respond(200, [*headers, (b"content-length", str(status.st_size).encode())])
         left = 0 if request.method == b"HEAD" else status.st_size
+        seen = hashlib.sha256()
         while left and (chunk := await asyncio.to_thread(file.read, min(CHUNK, left))):
             left -= len(chunk)
+            seen.update(chunk)
             await exchange.data(chunk)
+        if not left and request.method != b"HEAD":
+            exchange.sha256 = seen.hexdigest()
         with contextlib.suppress(h11.LocalProtocolError):
             await exchange.end()
     return 200

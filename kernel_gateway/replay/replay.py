@@ -20,6 +20,7 @@ from ..supervisor.client import SessionClient
 from ..supervisor.runs import Output, RunRequest, RunResult
 from .compare.model import Cell, Reference
 from .inputs import Placed, place_inputs
+from .packages import differences
 from .sandboxed import FILE_BYTES
 from .source import RESTART_TAG, RecordedCell, Recording
 
@@ -143,6 +144,7 @@ class _Replay:
         execute = self.into.restart if cell.role == "restart" else self.into.run
         result = await execute(request, self.told.output)
         self.told.running = None
+        self._tell_packages(cell, result)
         result.files, total = await self.changes.scan()
         if result.files and not self.hidden:
             await self.into.record("files", run=request.run, files=result.files, total=total)
@@ -162,7 +164,15 @@ class _Replay:
             timeout=self.timeout or max(CELL_SECONDS, 4 * cell.duration),
             tags=[*([RESTART_TAG] if is_restart else []), *(t for t in cell.tags if t not in _OURS)],
             hidden=self.hidden,
+            pins=[p.pin for p in cell.packages],
         )
+
+    def _tell_packages(self, cell: RecordedCell, result: RunResult) -> None:
+        """Said only of a cell that installed something then, and with the notices of the whole replay."""
+        if cell.packages:
+            for notice in differences(cell.number, cell.packages, result.packages):
+                self.placed.notices.append(notice)
+                self.told.notice(notice)
 
     def _files(self, cell: RecordedCell, found: Sequence[dict[str, Any]]) -> dict[str, bytes | Reference]:
         """What the cell made, as far as the record can say anything of it."""

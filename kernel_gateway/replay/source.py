@@ -21,6 +21,7 @@ from ..notebook.setup import bash_cell, node_cell, setup_cell
 from ..session.folder import SessionFolder
 from .compare.model import Cell, Reference
 from .inputs import Files, Input, named_files
+from .packages import Installed, installed
 
 # ``text`` is markdown; ``passed`` is kept as text by us, and not run again.
 Role = Literal["code", "setup", "restart", "passed", "text"]
@@ -47,6 +48,8 @@ class RecordedCell:
     run: str = ""
     is_recorded: bool = False
     knows_files: bool = False
+    # What it installed with pip: the versions that a replay is held to at this cell.
+    packages: tuple[Installed, ...] = ()
 
     @property
     def is_run(self) -> bool:
@@ -233,6 +236,7 @@ def _cell(
         run=text(ours.get("run") or ""),
         is_recorded=bool(outputs) or cell.get("execution_count") is not None or isinstance(found, str),
         knows_files=bool(files) or isinstance(ours.get("turn"), str),
+        packages=installed(ours.get("packages")),
     )
 
 

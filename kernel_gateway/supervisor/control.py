@@ -224,6 +224,7 @@ def _run_request(request: dict[str, Any]) -> RunRequest:
         needs=tuple(dict.fromkeys([*(request.get("needs") or ()), *needs(source)])),
         tags=tuple(request.get("tags") or ()),
         hidden=request.get("hidden") is True,
+        pins=tuple(str(pin) for pin in request.get("pins") or ()),
     )
 
 

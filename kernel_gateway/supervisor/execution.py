@@ -20,6 +20,7 @@ from .history import read_history
 from .idle import Glance
 from .kernel import Kernel
 from .messages import Message, compose
+from .packages import Packages
 from .recorder import RunRecord
 from .recorder import execution_count as checked_count
 from .routing import Clients, Router
@@ -41,6 +42,7 @@ class Execution:
         history = read_history(journal)
         self._ends = history.ends
         self.generations = Generations(place, journal, history, self.router, self._run_in_kernel)
+        self._packages = Packages(place.image, place.egress)
         self._queue: asyncio.Queue[Run] = asyncio.Queue()
         self._active: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -189,6 +191,7 @@ class Execution:
         if kernel is None:
             raise KernelDied("crash", "It ended before the cell could start.")
         self._record_start(run, kernel, extra)
+        self._packages.began(self.folder, run.request.pins)
         self.router.running, began = run, loop.time()
         self.on_begin(run)
         try:
@@ -197,6 +200,7 @@ class Execution:
             self._record_end(run, loop.time() - began)
         finally:
             self.router.running = None
+            self._packages.ended()
             self.on_end(run)
         if run.stopping is not None and self.kernel is kernel and not await kernel.round_trip(SIGNAL_SECONDS):
             # Whatever it still does, the next cell must not be hit by it.
@@ -249,6 +253,8 @@ class Execution:
             self.generations.pending_notice = None
         if notices:
             fields["notice"] = " ".join(notices)
+        if (packages := self._packages.delta(self.folder)) is not None:
+            fields["packages"] = packages
         fields["execution_count"] = checked_count(content.get("execution_count"))
         self._end(run, run.exit(), duration, fields)
         self._answer(run, reply)

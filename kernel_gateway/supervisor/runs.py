@@ -34,6 +34,8 @@ class RunRequest:
     tags: Sequence[str] = ()
     # Recorded, but no cell of the notebook; it counts as history all the same, unlike a client's silent request.
     hidden: bool = False
+    # ``name==version``: what pip may install while it runs, where it installs that package at all.
+    pins: Sequence[str] = ()
 
 
 @dataclass
@@ -55,6 +57,8 @@ class RunResult:
     # What the caller must be told: the cause of a death and the names that are gone, a cut output, a restart.
     notice: str | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
+    # What it changed of the Python packages: ``installed`` and ``removed``.
+    packages: dict[str, Any] | None = None
 
     @property
     def stdout(self) -> str:
@@ -75,7 +79,7 @@ class RunResult:
         if end is None:
             return None
         result = cls(run, next((r["cell"] for r in mine if r["kind"] == "start"), ""), end["exit"])
-        for name in ("execution_count", "duration", "ename", "evalue", "kept", "total", "whole", "notice"):
+        for name in ("execution_count", "duration", "ename", "evalue", "kept", "total", "whole", "notice", "packages"):
             if end.get(name) is not None:
                 setattr(result, name, end[name])
         result.outputs = fold_outputs(
