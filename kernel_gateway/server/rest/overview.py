@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from ...egress.state import EgressState
 from ...errors import GatewayError
 from ...journal import Record, read
 from ...session.folder import SessionFolder
@@ -58,8 +59,8 @@ def _stamp(folder: SessionFolder) -> Stamp:
         status = folder.journal.stat()
     except FileNotFoundError:
         return (0, 0)
-    pictures = folder.pictures.stat().st_mtime_ns if folder.pictures.is_dir() else 0
-    return (status.st_mtime_ns + pictures, status.st_size)
+    others = [p.stat().st_mtime_ns for p in (folder.pictures, folder.internals / "egress.json") if p.exists()]
+    return (status.st_mtime_ns + sum(others), status.st_size)
 
 
 async def _live(folder: SessionFolder) -> dict[str, Any]:
@@ -84,6 +85,7 @@ def _from_disk(folder: SessionFolder, stored: dict[str, Any]) -> dict[str, Any]:
         "failed": sum(c["exit"] not in ("ok", None) for c in cells),
         "disk_bytes": usage.size,
         "picture": last_picture(folder),
+        "cut": EgressState.load(folder.internals / "egress.json").is_cut,
     }
 
 
@@ -105,7 +107,8 @@ def _title(folder: SessionFolder) -> str:
         if r["kind"] == "start" and not r.get("hidden") and "kernel-gateway-setup" not in r.get("tags", ())
     ]
     lines = [line.strip() for text in texts[:1] if isinstance(text, str) for line in text.strip().splitlines()]
-    return next((line for line in lines if line and not line.startswith("%%")), "")[:_TITLE]
+    found = next((line for line in lines if line.strip("# ") and not line.startswith("%%")), "")
+    return found.lstrip("# ")[:_TITLE]
 
 
 def cells_of(records: list[Record]) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ def main(port: str, token: str) -> None:
     routes._link_jupyter_server_extension(server)
     routes.initialize()
     routes._load_jupyter_server_extension(server)
+    server.io_loop.add_callback(print, "ready", flush=True)
     server.start()
 
 
