@@ -51,6 +51,19 @@ def is_linkable(address: str) -> bool:
     return not any(refused)
 
 
+def is_own(address: str) -> bool:
+    """Whether it is one of this machine's own, public ones too: what the machine would also answer from. Nothing is sent to find out."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+        family = socket.AF_INET if found.version == 4 else socket.AF_INET6
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((address, 9))
+            return ipaddress.ip_address(str(probe.getsockname()[0]).partition("%")[0]) == found
+    except (OSError, ValueError):
+        # No way leads there.
+        return False
+
+
 async def resolve(host: str, port: int) -> Sequence[str]:
     """All addresses of a name, as this machine sees them. Raises Unresolved."""
     loop = asyncio.get_running_loop()
@@ -62,10 +75,12 @@ async def resolve(host: str, port: int) -> Sequence[str]:
 
 
 def checked(host: str, addresses: Sequence[str], is_allowed: Callable[[str], bool] = is_public) -> Sequence[str]:
-    """The addresses, all of them public. Raises Forbidden when one is not: such a name is a trick or a mistake."""
+    """The addresses, all of them public and none ours. Raises Forbidden when one is: such a name is a trick or a mistake."""
     for address in addresses:
         if not is_allowed(address):
             raise Forbidden(f"{host} leads to {address}, which is no public address")
+        if is_own(address):
+            raise Forbidden(f"{host} leads to {address}, which is this machine's own address")
     if not addresses:
         raise Unresolved(f"{host} has no address")
     return addresses

@@ -2,8 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from kernel_gateway.egress.addresses import Forbidden, checked, is_linkable, is_public
+from kernel_gateway.egress.addresses import Forbidden, checked, is_linkable, is_own, is_public
 from kernel_gateway.egress.outward import Dialer, Streams
+
+
+def test_an_address_of_this_machine_is_refused_however_public_it_is() -> None:
+    assert is_own("127.0.0.1") and not is_own("192.0.2.1") and not is_own("no address")
+    with pytest.raises(Forbidden, match="this machine's own"):
+        checked("api.example.com", ["127.0.0.1"], lambda address: True)
 
 
 @pytest.mark.parametrize(
