@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -43,6 +43,7 @@ Timeout = Annotated[
     ),
 ]
 _SOURCE = 60
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def find_source(settings: Settings, source: str) -> Path | SessionFolder:
 
 
 def plan(settings: Settings, source: Path | SessionFolder, image: str | None) -> Plan:
-    """Read the notebook, find its image and a sandbox. The limits and mounts of this machine's own session hold again; nothing else has any."""
+    """Read the notebook, find its image and a sandbox. Limits and mounts hold again of this machine's own sessions alone."""
     from ..image.store import ImageStore
     from ..sandbox.engines import make_engine
 
@@ -136,6 +137,33 @@ def shown_source(cell: RecordedCell) -> str:
     lines = [line.strip() for line in cell.source.splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("import ", "from ", "#", "%%"))]
     return escape_name((telling or lines or ["(empty)"])[0][:_SOURCE])
+
+
+def run_to_the_end(work: Coroutine[Any, Any, T], ending: str) -> T | None:
+    """Run it; None after Ctrl-C, once it has cleared up. However often it comes while it does so, that is not broken off."""
+    return asyncio.run(_cancellable(work, ending))
+
+
+async def _cancellable(work: Coroutine[Any, Any, T], ending: str) -> T | None:
+    import signal
+
+    task, asked, loop = asyncio.ensure_future(work), list[bool](), asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        say(f"\nInterrupted. {ending}" if not asked else "One moment.")
+        if not asked:
+            task.cancel()
+        asked.append(True)
+
+    loop.add_signal_handler(signal.SIGINT, on_signal)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if asked:
+            return None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 @asynccontextmanager

@@ -226,7 +226,8 @@ def _stage_one(one: Input, files: Files, target: Path) -> str:
     digest = files.copy(one.path, target)
     if digest != one.sha256 and files.blobs is None and _is_hidden(one.path):
         # A notebook file is anybody's word: it must not fetch the keys that lie where it was saved.
-        target.unlink(missing_ok=True)
+        if digest is not None:
+            target.unlink()
         return f"The input {one.path} is a hidden file beside the notebook and not the recorded one; left out."
     if digest is None and one.sha256 is None and _stage_tree(one, files, target):
         return ""
