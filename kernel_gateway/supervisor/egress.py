@@ -34,6 +34,8 @@ BACKLOG = 256
 CRASH_SECONDS = 1.0
 RECORD_SECONDS = 1.0
 MOST_HOSTS = 500
+# Of one run. Code that goes on asking wears a person out until a yes slips through.
+MOST_ASKED = 20
 # What the proxy gets of the environment: certificates and the machine's own proxy, no settings of packages.
 _PROXY_NAMES = ("PROXY", "CERT", "CA_BUNDLE")
 
@@ -78,6 +80,8 @@ class Egress:
         self._number = 0
         # Questions nobody answered, with the run that asked: not put again while it runs.
         self._expired: dict[tuple[str, str], Any] = {}
+        # The run that asked last, and how often.
+        self._asked: tuple[Any, int] = (None, 0)
 
     # Life
 
@@ -312,6 +316,10 @@ class Egress:
         place = (packet["host"], packet["key"])
         run = packet.get("run")
         if not self._listeners or (place in self._expired and self._expired[place] == run):
+            self._answer(packet, None, "")
+            return
+        self._asked = (run, self._asked[1] + 1 if self._asked[0] == run else 1)
+        if self._asked[1] > MOST_ASKED:
             self._answer(packet, None, "")
             return
         self._number += 1
