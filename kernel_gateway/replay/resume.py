@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,6 +27,8 @@ from .verify import Pair, with_bytes
 # A replay that took longer, when it was recorded, is asked about first.
 PATIENCE_SECONDS = 60.0
 _UNSURE = "The session's cells were being run again in a fresh kernel, and not all of them did: names may be missing."
+
+_INSTALLS = re.compile(r"[!%]?\s*((python3? -m |uv )?pip3? install|npm (install|i|ci|add))\b[^;&|]*$")
 
 
 @dataclass(frozen=True)
@@ -193,6 +196,13 @@ async def _compare(
     return list(zip(ran, verdicts, strict=True))
 
 
+def _is_installed(step: Replayed) -> bool:
+    """A cell that only installs packages says otherwise now when they are there: they are part of the session."""
+    lines = [line.strip() for line in step.cell.source.splitlines()]
+    working = [line for line in lines if line and not line.startswith(("#", "%%"))]
+    return step.again.exit == "ok" and bool(working) and all(_INSTALLS.match(line) for line in working)
+
+
 async def _result(
     found: Outlook,
     client: SessionClient,
@@ -204,7 +214,7 @@ async def _result(
     return Resumed(
         back=[n for n in found.names if n in now],
         missing=[n for n in found.names if n not in now],
-        differing=[(s.cell, v) for s, v in verdicts if v.verdict not in GOOD],
+        differing=[(s.cell, v) for s, v in verdicts if v.verdict not in GOOD and not _is_installed(s)],
         passed=[s for s in steps if s.result is None],
         files=files,
         cells=len(verdicts),
