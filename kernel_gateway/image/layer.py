@@ -12,10 +12,10 @@ _PIP = f"#!{HOME}/venv/bin/python\nimport sys\n\nfrom pip._internal.cli.main imp
 
 
 def prepare_layer(image: Image, layer: Path, uid: int | None) -> None:
-    """Make ``venv/`` in a new, empty ``layer`` (bound at ``/home/user``) and give everything in it to ``uid``. Starts no process.
+    """Make ``venv/`` in ``layer`` (bound at ``/home/user``) and give what was made to ``uid``. Starts no process.
 
     A layer that has a ``venv`` is left as it is: it belongs to the session, and nothing in it is followed or trusted. So call this
-    before the first sandbox that gets the layer.
+    while no sandbox has the layer: one whose ``venv`` was removed gets a new one, beside whatever else lies there.
     """
     if os.path.lexists(layer / "venv"):
         return
@@ -44,7 +44,7 @@ def _environment(image: Image, venv: Path) -> list[Path]:
 def _matplotlib_cache(image: Image, layer: Path) -> list[Path]:
     """matplotlib wants a folder that it can write to, and prints a note when it must search for fonts first."""
     caches = sorted((image.root / MATPLOTLIB_CACHE).glob("fontlist-*.json"))
-    if not caches:
+    if not caches or os.path.lexists(layer / ".config"):
         return []
     folders = _folders(layer, ".config", ".config/matplotlib")
     copies = [folders[-1] / cache.name for cache in caches]
