@@ -21,7 +21,7 @@ from .write import serialize, write_notebook
 
 __all__ = ["FORMATS", "Exported", "export", "read_notebook", "replacing"]
 
-FORMATS = ("ipynb", "html", "zip")
+FORMATS = ("ipynb", "html", "py", "pdf", "zip")
 # A picture that a text links is put into the page up to this size.
 PICTURE_BYTES = 20 * 1024 * 1024
 _SIGNATURES = (

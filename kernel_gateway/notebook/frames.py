@@ -81,7 +81,7 @@ def frame(content: str) -> str | None:
     )
     height = min(480, max(60, 30 * content.count("<tr") + 24))
     return (
-        f'<iframe class="frame" sandbox="allow-scripts" referrerpolicy="no-referrer" loading="lazy" title="HTML output" '
+        f'<iframe class="frame" sandbox="allow-scripts" referrerpolicy="no-referrer" title="HTML output" '
         f'style="height:{height}px" srcdoc="{html.escape(document)}"></iframe>'
     )
 
