@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,10 +46,20 @@ def open_(
     with tempfile.TemporaryDirectory(prefix="cell-gateway-") as folder:
         path = unpack(source, Path(folder), settings.policy.upload) if source.suffix.lower() == ".zip" else source
         planned = plan(settings, path, image)
-        raise typer.Exit(_open(planned, path, name, seconds, replay=replay, as_json=as_json))
+        made = _made(path) if path != source else []
+        raise typer.Exit(_open(planned, [path, *made], name, seconds, replay=replay, as_json=as_json))
 
 
-def _open(planned: Plan, path: Path, name: str | None, timeout: float | None, *, replay: bool, as_json: bool) -> int:
+def _made(path: Path) -> list[Path]:
+    """What its cells made, where the zip is one of our exports: a folder beside a notebook of anybody's may hold anything."""
+    folder = path.parent / "outputs"
+    is_ours = (path.parent / "ro-crate-metadata.json").is_file() and folder.is_dir()
+    return sorted(folder.iterdir()) if is_ours else []
+
+
+def _open(
+    planned: Plan, paths: Sequence[Path], name: str | None, timeout: float | None, *, replay: bool, as_json: bool
+) -> int:
     from ..replay.rerun import changed
     from .rerun import print_rerun, run_into
 
@@ -57,11 +68,11 @@ def _open(planned: Plan, path: Path, name: str | None, timeout: float | None, *,
         found = asyncio.run(run_into(planned, wanted, name, timeout, as_json=as_json))
         print_rerun(planned, found, as_json=as_json)
         return 1 if found.failed else 0
-    asyncio.run(_copy_in(planned, path, name, as_json=as_json))
+    asyncio.run(_copy_in(planned, paths, name, as_json=as_json))
     return 0
 
 
-async def _copy_in(planned: Plan, path: Path, name: str | None, *, as_json: bool) -> None:
+async def _copy_in(planned: Plan, paths: Sequence[Path], name: str | None, *, as_json: bool) -> None:
     from ..replay.inputs import Placed, place_inputs
     from ..replay.shown import recorded_texts
     from .opening import put_files, say_where
@@ -71,7 +82,7 @@ async def _copy_in(planned: Plan, path: Path, name: str | None, *, as_json: bool
     origin: dict[str, Any] = recording.origin()
     async with planned.fresh.kept(name, origin) as client:
         await place_inputs(recording.inputs, recording.files, client, placed)
-        await put_files(client, [path])
+        await put_files(client, paths)
         words = _words(recording)
         await client.record("notice", text=words)
         for cell, shown in recorded_texts(recording):

@@ -31,6 +31,21 @@ def test_a_zip_becomes_a_session_that_a_colleague_goes_on_with(
     assert found["metadata"]["kernel_gateway"]["origin"]["notebook"] == "n.ipynb"
 
 
+def test_an_exported_session_is_opened_with_its_inputs_and_what_its_cells_made(
+    cli: Cli, tmp_path: Path, image: object
+) -> None:
+    (tmp_path / "a.csv").write_text("1,2\n")
+    cli("run", "-", "--name", "amber", stdin="0")
+    cli("files", "put", "amber", tmp_path / "a.csv")
+    cli("run", "-", "-s", "amber", stdin="open('made.txt', 'w').write(open('a.csv').read() * 2)")
+    assert cli("export", "amber", "--to", "zip", "-o", tmp_path / "amber.zip").code == 0
+    assert cli("open", tmp_path / "amber.zip", "--name", "going").code == 0
+    shown = cli("run", "-", "-s", "going", stdin="import os; print(sorted(os.listdir()))")
+    assert shown.out == "['a.csv', 'made.txt', 'notebook.ipynb']\n"
+    assert cli("open", tmp_path / "amber.zip", "--replay", "--name", "again").code == 0
+    assert cli("run", "-", "-s", "again", stdin="print(open('made.txt').read(), end='')").out == "1,2\n1,2\n"
+
+
 def test_without_replay_nothing_runs_and_the_recorded_cells_are_shown_as_such(
     cli: Cli, data: Path, tmp_path: Path, image: object
 ) -> None:
