@@ -28,7 +28,7 @@ def test_a_session_appears_by_itself_with_its_last_picture(page: Page, server: S
     card = page.locator("#s-birch")
     expect(card.get_by_role("heading")).to_have_text("A wave")
     expect(card).to_contain_text("1 cell · ")
-    page.wait_for_function("document.querySelector('#s-birch img')?.naturalWidth > 0")
+    assert card.locator("img").evaluate("async image => { await image.decode(); return image.naturalWidth }") > 0
 
 
 def test_stop_and_resume_bring_variables_back_and_tell_the_cost(page: Page, server: Server, amber: str) -> None:

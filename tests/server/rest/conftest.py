@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,17 @@ def server(tmp_path_factory: pytest.TempPathFactory, image: Image) -> Iterator[S
         finally:
             process.terminate()
             process.communicate()
-            for folder in SessionStore(place / "data"):
-                asyncio.run(stop_session(folder))
+            _stop_all(place / "data")
+
+
+def _stop_all(data: Path) -> None:
+    """In a thread: Playwright's own event loop may be running in this one."""
+
+    async def stop() -> None:
+        await asyncio.gather(*(stop_session(folder) for folder in SessionStore(data)))
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(stop())).result()
 
 
 @pytest.fixture(scope="session")
