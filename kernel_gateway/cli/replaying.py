@@ -13,7 +13,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from ..config import Settings
-from ..replay.environment import Environment, choose
+from ..image.image import Image
+from ..replay.environment import Environment, builder, choose
 from ..replay.fresh import Fresh
 from ..replay.replay import Progress
 from ..replay.source import RecordedCell, Recording, read_recording
@@ -22,7 +23,7 @@ from ..session.folder import SessionFolder, SessionStore
 from .display import Display
 from .opening import ensured_image, owner_name
 from .options import complete_session
-from .say import is_terminal, say
+from .say import is_terminal, progress, say
 from .terminal import escape_name
 
 Source = Annotated[
@@ -41,6 +42,9 @@ Timeout = Annotated[
         help="Seconds for a cell, or a time such as 5 min; else 5 min, or four times what it took.",
         show_default=False,
     ),
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Run only with the recorded packages and Python; else exit code 2.")
 ]
 _SOURCE = 60
 T = TypeVar("T")
@@ -63,15 +67,23 @@ def find_source(settings: Settings, source: str) -> Path | SessionFolder:
     return SessionStore(settings.data).find(source)
 
 
-def plan(settings: Settings, source: Path | SessionFolder, image: str | None) -> Plan:
-    """Read the notebook, find its image and a sandbox. Limits and mounts hold again of this machine's own sessions alone."""
+def plan(settings: Settings, source: Path | SessionFolder, image: str | None, *, strict: bool = False) -> Plan:
+    """Read the notebook, find its image or build it, and a sandbox; ``strict`` raises OtherEnvironment for other packages. Limits and mounts hold again of this machine's own sessions alone."""
     from ..image.store import ImageStore
     from ..sandbox.engines import make_engine
 
     recording = read_recording(source)
     store = ImageStore(settings.images)
-    environment = choose(recording, store, lambda: ensured_image(settings), is_chosen=image is not None)
     engine = make_engine(settings["engine"])
+
+    def build(lock: str, python: str) -> Image:
+        with progress("Building the recorded environment") as line:
+            shown = builder(store, engine, lambda step, fraction: line.update(f"Recorded packages: {step} ({fraction:.0%})"))
+            return shown(lock, python)
+
+    environment = choose(recording, store, lambda: ensured_image(settings), build=build, is_chosen=image is not None)
+    if strict:
+        environment.insist()
     return Plan(recording, environment, engine, Fresh(settings.data, _values(settings, recording, environment, engine)))
 
 

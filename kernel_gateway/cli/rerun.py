@@ -10,7 +10,7 @@ import typer
 
 from ..errors import BadRequest
 from .options import EngineName, ImageName, Json
-from .replaying import Source, Timeout
+from .replaying import Source, Strict, Timeout
 
 if TYPE_CHECKING:
     from ..replay.rerun import Changed, Rerun
@@ -49,6 +49,7 @@ def rerun(
     name: SessionNewName = None,
     timeout: Timeout = None,
     image: ImageName = None,
+    strict: Strict = False,
     engine: EngineName = None,
     as_json: Json = False,
 ) -> None:
@@ -56,18 +57,19 @@ def rerun(
     from ..config import load_settings
     from ..replay.parameters import parse_value
     from ..replay.rerun import changed
+    from .asking import INTERRUPTED
     from .cells import parse_timeout
     from .replaying import find_source, plan
 
     settings = load_settings({"engine": engine, "image": image})
     seconds = parse_timeout(timeout)
-    planned = plan(settings, find_source(settings, source), image)
+    planned = plan(settings, find_source(settings, source), image, strict=strict)
     files = {old: Path(new).expanduser() for old, new in split_pairs("--input", inputs)}
     values = {key: parse_value(value) for key, value in split_pairs("--param", params)}
     wanted = changed(planned.recording, files, values, until)
     found = asyncio.run(run_into(planned, wanted, name, seconds, as_json=as_json))
     print_rerun(planned, found, as_json=as_json)
-    raise typer.Exit(1 if found.failed else 0)
+    raise typer.Exit(INTERRUPTED if is_interrupted(found) else 1 if found.failed else 0)
 
 
 def split_pairs(option: str, texts: list[str] | None) -> list[tuple[str, str]]:
@@ -92,14 +94,28 @@ async def run_into(
 ) -> Rerun:
     """Run it in a new session that is kept; Ctrl-C interrupts the cell, twice leaves it where it is."""
     from ..replay.rerun import rerun as run_again
+    from .opening import say_where
     from .replaying import Shown, interrupting
+    from .say import say
 
     progress = Shown(quiet=as_json, outputs=outputs)
     origin: dict[str, Any] = planned.recording.origin()
     async with planned.fresh.kept(name, origin) as client, interrupting(progress, client.interrupt):
-        found = await run_again(wanted, client, mounted=planned.fresh.mounts, timeout=timeout, progress=progress)
-        progress.end()
-        return found
+        try:
+            return await run_again(wanted, client, mounted=planned.fresh.mounts, timeout=timeout, progress=progress)
+        except asyncio.CancelledError:
+            # The person left: the cell may go on, and what ran is in the notebook.
+            progress.end()
+            say("The session goes on with the cell that runs.")
+            say_where(client.folder)
+            raise
+        finally:
+            progress.end()
+
+
+def is_interrupted(found: Rerun) -> bool:
+    failed = found.failed
+    return failed is not None and failed.result is not None and failed.result.exit == "interrupted"
 
 
 def print_rerun(planned: Plan, found: Rerun, *, as_json: bool, extra: dict[str, Any] | None = None) -> None:
@@ -116,7 +132,9 @@ def print_rerun(planned: Plan, found: Rerun, *, as_json: bool, extra: dict[str, 
         say(f"Cell {step.cell.number} was not run: {step.passed}.")
     if planned.environment.label:
         say(f"{planned.environment.label}.")
-    if found.failed is not None:
+    if is_interrupted(found):
+        say("It was interrupted; what ran until then is in the notebook.")
+    elif found.failed is not None:
         say(f"Cell {found.failed.cell.number} failed, which did not fail when it was recorded; nothing after it ran.")
     else:
         say(f"{len(found.ran)} cells ran.")

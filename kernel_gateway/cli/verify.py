@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from ..errors import GatewayError
 from .options import EngineName, ImageName, Json
-from .replaying import Source, Timeout
+from .replaying import Source, Strict, Timeout
 
 if TYPE_CHECKING:
     from ..replay.verify import Verification
@@ -37,18 +36,21 @@ def verify(
     ] = None,
     timeout: Timeout = None,
     image: ImageName = None,
+    strict: Strict = False,
     engine: EngineName = None,
     as_json: Json = False,
 ) -> None:
     """Run a notebook again in a fresh sandbox and compare each cell. Exit code 0: the same; 1: something changed; 2: it cannot run."""
     from ..config import load_settings
     from ..replay.verify import verify as run_verify
+    from .asking import INTERRUPTED
     from .cells import parse_timeout
-    from .replaying import Shown, find_source, plan
+    from .replaying import Shown, find_source, plan, run_to_the_end
+    from .say import say
 
     settings = load_settings({"engine": engine, "image": image})
     seconds = parse_timeout(timeout)
-    planned = plan(settings, find_source(settings, source), image)
+    planned = plan(settings, find_source(settings, source), image, strict=strict)
     work = run_verify(
         planned.recording,
         planned.fresh,
@@ -60,7 +62,10 @@ def verify(
         keep=keep,
         progress=Shown(quiet=as_json),
     )
-    found = asyncio.run(work)
+    found = run_to_the_end(work, "The sandbox is being removed.")
+    if found is None:
+        say("Nothing was compared.")
+        raise typer.Exit(INTERRUPTED)
     if html is not None:
         _write_page(found, html)
     _print(found, as_json=as_json)

@@ -7,7 +7,6 @@ from kernel_gateway.scripted_model import text, tool_use
 from .story import Story
 
 _READ = """\
-import pandas as pd
 from vega_datasets import data
 
 power = data.iowa_electricity()
