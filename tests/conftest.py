@@ -17,6 +17,7 @@ from kernel_gateway.session.create import create_session, session_values
 from kernel_gateway.session.folder import SessionFolder
 from kernel_gateway.supervisor.client import SessionClient, connect
 from kernel_gateway.supervisor.runs import RunRequest, RunResult
+from tests.docker.daemon import base, docker_socket  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from aiodocker.stream import Stream
 from ..errors import EngineUnavailable
 from . import docker_strays, layout, mount_points, users
 from .docker_daemon import Daemon, EngineName, ready_daemon
-from .docker_layout import container, seccomp_profile
+from .docker_layout import Container, accounts, container, seccomp_profile
 from .engine import Exit, SandboxSpec, Tier
 
 LOG_BYTES = 64 * 1024
@@ -86,9 +86,21 @@ async def _start(
     client: aiodocker.Docker, daemon: Daemon, spec: SandboxSpec, uid: int, stdin: int | None, stdout: int | None
 ) -> DockerSandbox:
     inside = 0 if daemon.rootless else uid
-    with seccomp_profile(daemon) as profile:
-        config = container(spec, daemon, inside, docker_strays.labels(spec), profile, stdin=stdin is not None)
+    with contextlib.ExitStack() as files:
+        described = Container(
+            inside,
+            docker_strays.labels(spec),
+            files.enter_context(seccomp_profile(daemon)),
+            files.enter_context(accounts(spec, daemon, inside)),
+            stdin is not None,
+        )
+        config = container(spec, daemon, described)
         made = await client.containers.create(config, name=f"cell-gateway-{secrets.token_hex(6)}")
+        link = await _run(client, made, daemon, stdin)
+    return DockerSandbox(link, daemon, None if stdout is None else os.dup(stdout))
+
+
+async def _run(client: aiodocker.Docker, made: DockerContainer, daemon: Daemon, stdin: int | None) -> _Link:
     async with contextlib.AsyncExitStack() as undo:
         undo.push_async_callback(_discard, made)
         # Each of these is asked before the start, so that nothing of a short life is missed.
@@ -102,8 +114,7 @@ async def _start(
         if stdin is not None:
             await _send_stdin(hand, stdin)
         undo.pop_all()
-    link = _Link(client, made, hand, events, end)
-    return DockerSandbox(link, daemon, None if stdout is None else os.dup(stdout))
+    return _Link(client, made, hand, events, end)
 
 
 async def _discard(made: DockerContainer) -> None:

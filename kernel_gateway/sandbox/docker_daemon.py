@@ -21,7 +21,7 @@ from . import seccomp
 
 EngineName = Literal["docker", "gvisor", "podman"]
 # Raise it when sandboxes need another root file system than before.
-BASE_VERSION = 1
+BASE_VERSION = 2
 BASE_IMAGE = f"cell-gateway-base:{BASE_VERSION}"
 LIBC_LABEL = "cell-gateway.libc"
 DIGEST_LABEL = "cell-gateway.digest"

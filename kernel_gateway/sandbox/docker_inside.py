@@ -18,7 +18,6 @@ import signal
 import struct
 import sys
 import threading
-from pathlib import Path
 from typing import Any, BinaryIO
 
 _PR_SET_DUMPABLE = 4
@@ -46,9 +45,6 @@ def main() -> None:
     # Python's own handler would end process 1, which the kernel otherwise protects from the signals of others here.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     wanted: dict[str, Any] = json.loads(sys.argv[1])
-    for path, text in wanted["files"].items():
-        Path(path).parent.mkdir(exist_ok=True)
-        Path(path).write_text(text)
     hand = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115 - for as long as we live
     stdin = _collected(hand) if wanted["stdin"] else os.open(os.devnull, os.O_RDONLY)
     command = Command(_start(wanted["command"], wanted["environment"], stdin))

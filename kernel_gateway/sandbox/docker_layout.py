@@ -8,6 +8,7 @@ import resource
 import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,21 +40,52 @@ def seccomp_profile(daemon: Daemon) -> Generator[str]:
         yield file.name
 
 
-def container(
-    spec: SandboxSpec, daemon: Daemon, uid: int, labels: Mapping[str, str], profile: str, *, stdin: bool
-) -> dict[str, Any]:
-    """The body of ``POST /containers/create``. ``uid`` is the user inside, which the daemon may map to another one; ``profile`` is
-    that of `seccomp_profile`.
+@contextmanager
+def accounts(spec: SandboxSpec, daemon: Daemon, uid: int) -> Generator[Mapping[str, Path]]:
+    """Files for read-only places in /etc, there until the container has started: its mounts keep what they show.
+
+    They lie beside the sockets, where the daemon must be able to look anyway. Podman makes its own.
     """
+    if daemon.engine == "podman":
+        yield {}
+        return
+    names = {"root": 0, "user": uid} if uid else {"user": 0}
+    shells = {"root": "/root:/usr/sbin/nologin", "user": "/home/user:/bin/bash"}
+    texts = {
+        "passwd": "".join(f"{name}:x:{i}:{i}:{name}:{shells[name]}\n" for name, i in names.items()),
+        "group": "".join(f"{name}:x:{i}:\n" for name, i in names.items()),
+    }
+    with tempfile.TemporaryDirectory(prefix="accounts-", dir=spec.sockets.parent) as folder:
+        for name, text in texts.items():
+            (path := Path(folder, name)).write_text(text)
+            path.chmod(0o444)
+        yield {f"/etc/{name}": Path(folder, name) for name in texts}
+
+
+@dataclass(frozen=True)
+class Container:
+    """What the description of a container needs besides the sandbox's own. ``uid`` is the user inside, which the daemon may map to
+    another one; ``profile`` is that of `seccomp_profile`, ``files`` are those of `accounts`.
+    """
+
+    uid: int
+    labels: Mapping[str, str]
+    profile: str
+    files: Mapping[str, Path]
+    stdin: bool
+
+
+def container(spec: SandboxSpec, daemon: Daemon, made: Container) -> dict[str, Any]:
+    """The body of ``POST /containers/create``."""
     return {
         "Image": BASE_IMAGE,
-        "Labels": dict(labels),
+        "Labels": dict(made.labels),
         "Hostname": layout.HOSTNAME,
-        "User": f"{uid}:{uid}",
+        "User": f"{made.uid}:{made.uid}",
         "WorkingDir": "/workspace",
         "Env": [f"{name}={value}" for name, value in spec.environment.items()],
         # The environment is told twice: the engine adds to its own.
-        "Entrypoint": [_PYTHON, "-I", "-S", "-c", INSIDE.read_text(), json.dumps(_wanted(spec, daemon, uid, stdin))],
+        "Entrypoint": [_PYTHON, "-I", "-S", "-c", INSIDE.read_text(), json.dumps(_wanted(spec, made.stdin))],
         "Cmd": [],
         # Not only no network but none of its files either: the machine's resolv.conf names its name server.
         "NetworkDisabled": True,
@@ -63,27 +95,16 @@ def container(
         "AttachStdin": True,
         "AttachStdout": True,
         "AttachStderr": True,
-        "HostConfig": _host_config(spec, daemon, uid, profile),
+        "HostConfig": _host_config(spec, daemon, made),
     }
 
 
-def _wanted(spec: SandboxSpec, daemon: Daemon, uid: int, stdin: bool) -> dict[str, Any]:
-    """What process 1 is to do. /etc/passwd and /etc/group of the root file system are links to these files."""
-    names = {"root": 0, "user": uid} if uid else {"user": 0}
-    shells = {"root": "/root:/usr/sbin/nologin", "user": "/home/user:/bin/bash"}
-    # Podman makes these files itself.
-    files = (
-        {}
-        if daemon.engine == "podman"
-        else {
-            "/run/etc/passwd": "".join(f"{name}:x:{i}:{i}:{name}:{shells[name]}\n" for name, i in names.items()),
-            "/run/etc/group": "".join(f"{name}:x:{i}:\n" for name, i in names.items()),
-        }
-    )
-    return {"command": list(spec.command), "environment": dict(spec.environment), "files": files, "stdin": stdin}
+def _wanted(spec: SandboxSpec, stdin: bool) -> dict[str, Any]:
+    """What process 1 is to do."""
+    return {"command": list(spec.command), "environment": dict(spec.environment), "stdin": stdin}
 
 
-def _host_config(spec: SandboxSpec, daemon: Daemon, uid: int, profile: str) -> dict[str, Any]:
+def _host_config(spec: SandboxSpec, daemon: Daemon, made: Container) -> dict[str, Any]:
     policy = spec.policy
     gvisor = daemon.engine == "gvisor"
     config = {
@@ -92,7 +113,7 @@ def _host_config(spec: SandboxSpec, daemon: Daemon, uid: int, profile: str) -> d
         "LogConfig": {"Type": "none"},
         "ReadonlyRootfs": True,
         "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges", f"seccomp={profile}"],
+        "SecurityOpt": ["no-new-privileges", f"seccomp={made.profile}"],
         "MaskedPaths": [*(f"/proc/{n}" for n in (*_MASKED, *layout.PROC_FOLDERS, *layout.PROC_FILES)), "/sys"],
         "ReadonlyPaths": list(_READ_ONLY),
         "NetworkMode": "none",
@@ -107,10 +128,10 @@ def _host_config(spec: SandboxSpec, daemon: Daemon, uid: int, profile: str) -> d
         "Ulimits": [{"Name": n, "Soft": v, "Hard": v} for n, v in _resource_limits(daemon, policy.disk).items()],
         "ShmSize": layout.shared_memory_size(policy.memory),
         "Tmpfs": {
-            path: f"rw,exec,nosuid,nodev,size={size},{_owner(daemon, mode, uid)}"
+            path: f"rw,exec,nosuid,nodev,size={size},{_owner(daemon, mode, made.uid)}"
             for path, mode, size in layout.temporary_folders(policy.memory)
         },
-        "Mounts": list(_mounts(spec)),
+        "Mounts": [*_mounts(spec), *(_mount(p, to, writable=False) for to, p in made.files.items())],
     }
     if daemon.runtime is not None:
         config["Runtime"] = daemon.runtime

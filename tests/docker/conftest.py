@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +12,7 @@ import pytest_asyncio
 from kernel_gateway.image import rootfs
 from kernel_gateway.image.store import Image
 from kernel_gateway.sandbox.docker import DockerEngine
-from kernel_gateway.sandbox.docker_base import import_base
-from kernel_gateway.sandbox.docker_daemon import EngineName, find_daemon
+from kernel_gateway.sandbox.docker_daemon import EngineName
 from kernel_gateway.sandbox.users import UidRegistry
 from tests.conftest import LiveSession, NewSession
 from tests.sandbox.conftest import Session
@@ -25,7 +20,6 @@ from tests.sandbox.conftest import Session
 from . import dockerd
 
 ENGINES = ("docker", "gvisor")
-_DAY = 86400
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,30 +27,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.docker)
-
-
-@pytest.fixture(scope="session")
-def docker_socket() -> Iterator[Path]:
-    """A daemon for all tests here, found by them as by a person's commands: through the environment."""
-    dockerd.require_programs()
-    with dockerd.running() as socket:
-        os.environ["DOCKER_HOST"] = f"unix://{socket}"
-        yield socket
-        del os.environ["DOCKER_HOST"]
-
-
-@pytest.fixture(scope="session")
-def base(docker_socket: Path, pytestconfig: pytest.Config) -> rootfs.RootFilesystem:
-    """The root file system of containers: made here, or a day ago at most by the same code."""
-    code = Path(rootfs.__file__).read_bytes()
-    folder = Path(pytestconfig.cache.mkdir("rootfs-" + hashlib.sha256(code).hexdigest()[:12]))
-    archive = folder / "root.tar"
-    if not archive.exists() or time.time() - archive.stat().st_mtime > _DAY:
-        (folder / "new").mkdir(exist_ok=True)
-        rootfs.build(folder / "new").archive.rename(archive)
-    made = rootfs.described(archive)
-    asyncio.run(import_base(find_daemon("docker"), made.archive, made.digest, made.libc))
-    return made
 
 
 @pytest.fixture(params=ENGINES)

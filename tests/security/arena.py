@@ -18,6 +18,8 @@ from kernel_gateway.supervisor.client import connect
 from tests.conftest import LiveSession
 
 MB = 1024**2
+# The outcome of an attempt that ended its sandbox, and was told so.
+DIED = "the sandbox ended"
 # Small enough that a memory bomb ends soon. No network is the ground on which the attempts stand; tests/egress has the rest.
 SETTINGS = {"limits.memory": "1 GB", "limits.disk": "200 MB", "limits.processes": 64, "limits.egress": "none"}
 
@@ -101,13 +103,15 @@ class NumberedSession(LiveSession):
 
 
 async def outcome(session: LiveSession, code: str) -> str:
-    """What ``code`` leaves in ``result``, as text; an OSError that it raises as the name of its errno."""
+    """What ``code`` leaves in ``result``, as text; an OSError that it raises as the name of its errno, and `DIED`."""
     body = "".join(f"    {line}\n" for line in code.strip().splitlines())
     cell = (
         f"result = None\ntry:\n{body}except OSError as error:\n    result = errno.errorcode.get(error.errno, str(error))\n"
         "print('RESULT', json.dumps(result, default=str))"
     )
     found = await session.python(cell, timeout=60)
+    if found.exit == "died":
+        return DIED
     _, marker, text = found.stdout.rpartition("RESULT ")
     assert marker, (found.exit, found.stderr, found.outputs)
     return str(json.loads(text))

@@ -13,8 +13,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .arena import DIED
+
 BUBBLEWRAP, DOCKER, GVISOR = "bubblewrap", "docker", "gvisor"
 EVERYWHERE = frozenset({BUBBLEWRAP, DOCKER, GVISOR})
+# A flood of messages ends at the supervisor, whichever kernel it came through; through gVisor's it only takes minutes.
+NOT_SLOW = EVERYWHERE - {GVISOR}
+# No code inside has a part in it.
+OUTSIDE = frozenset({BUBBLEWRAP})
 _REFUSED = "EPERM|EACCES|EROFS|ENOENT|ENOSYS|EINVAL|ENOSPC|EAFNOSUPPORT|EPROTONOSUPPORT|ENOTDIR|ENXIO|EINTR|ENODEV|ESOCKTNOSUPPORT"
 
 
@@ -92,14 +98,18 @@ HOST = [
     cell(10, "a file system of one's own", _X86 + "result = call(430, 0, 0)", "EPERM|ENOSYS|EFAULT", where={BUBBLEWRAP: "EPERM"}),
     cell(10, "another root by chroot", "result = os.chroot('/tmp')"),
     cell(10, "another root by pivot_root and setns", _X86 + "result = [call(155, 0, 0), call(308, 0, 0)]",
-         r"EPERM|\['(EPERM|ENOSYS|EFAULT)', '(EPERM|ENOSYS|EBADF|EINVAL)'\]"),
+         r"EPERM|\['(EPERM|ENOSYS|EFAULT)', '(EPERM|ENOSYS|EBADF|EINVAL|ENOTSUP)'\]"),
     cell(11, "tracing", _X86 + "result = [call(101, 16, 1), call(310, 1, 0, 0, 0, 0, 0)]", r"EPERM|\['(EPERM|ESRCH|EIO)', '(EPERM|ESRCH|ENOSYS)'\]"),
     cell(11, "memory of process 1", "fd = os.open('/proc/1/mem', os.O_RDWR)\nresult = refused(lambda: os.pread(fd, 8, 0))", _REFUSED + "|EIO"),
-    cell(12, "process 1 cannot be ended", "os.kill(1, 9)\nresult = refused(lambda: os.kill(1, 0))", "None|EPERM"),
+    cell(12, "process 1 cannot be ended", "os.kill(1, 9)\nresult = refused(lambda: os.kill(1, 0))", "None|EPERM",
+         # gVisor protects it from nobody of its own user: the sandbox ends, which is told, and the session goes on in another.
+         where={GVISOR: DIED}),
     scenario(12, "a kernel that kills everything it can is a death that is told", "kill_everything"),
     cell(13, "block device nodes", "os.mknod('/workspace/n', 0o60666, os.makedev(254, 0))"),
-    cell(13, "character device nodes", "os.mknod('/tmp/n', 0o20666, os.makedev(1, 1))"),
-    *(cell(13, f"the device {name}", f"result = open('/dev/{name}', 'rb')")
+    cell(13, "character device nodes", "os.mknod('/tmp/n', 0o20666, os.makedev(1, 1))\nresult = open('/tmp/n', 'rb')"),
+    # gVisor has some of these itself: devices of its own kernel, which without capabilities do nothing.
+    *(cell(13, f"the device {name}", f"result = open('/dev/{name}', 'rb')",
+           where={GVISOR: f"{_REFUSED}|<_io.BufferedReader.*"} if name in ("fuse", "net/tun") else {})
       for name in ("mem", "vda", "sda", "fuse", "kvm", "loop0", "loop-control", "kmsg", "net/tun", "vsock", "vhost-vsock", "mapper/control")),
     cell(14, "a setuid copy of id gives nothing",
          "open('s.py', 'w').write('#!/bin/sh\\nid -u'); os.chmod('s.py', 0o6755)\n"
@@ -117,7 +127,9 @@ HOST = [
     cell(17, "no core file", "result = resource.getrlimit(resource.RLIMIT_CORE)", r"\[0, 0\]"),
     scenario(17, "a crash leaves nothing in the workspace", "crash_leaves_no_core"),
     cell(18, "/sys", "result = refused(lambda: open('/sys/kernel/uevent_helper', 'w'))"),
-    *(cell(18, f"/proc/{name}", f"result = open('/proc/{name}', 'rb').read(64)") for name in ("kcore", "kmsg")),
+    # Docker covers a file by /dev/null, which can be opened: as empty as it is refused elsewhere.
+    *(cell(18, f"/proc/{name}", f"result = open('/proc/{name}', 'rb').read(64)", where={DOCKER: f"{_REFUSED}|b''"})
+      for name in ("kcore", "kmsg")),
     cell(18, "sysrq", "result = open('/proc/sysrq-trigger', 'w')"),
     cell(18, "addresses of the machine's kernel",
          "result = refused(lambda: {l.split()[0] for l in open('/proc/kallsyms')} - {'0' * 16})", _REFUSED + r"|set\(\)"),
@@ -145,10 +157,13 @@ RESOURCES = [
          "result = refused(fill)\nfor fd in held:\n    os.close(fd)", "EMFILE|ENFILE"),
     cell(26, "threads end at the limit",
          "stop = threading.Event()\nheld = []\ndef fill():\n    while len(held) < 10000:\n        t = threading.Thread(target=stop.wait)\n"
-         "        t.start()\n        held.append(t)\nresult = refused(fill)\nstop.set()\nfor t in held:\n    t.join()", "RuntimeError"),
+         "        t.start()\n        held.append(t)\nresult = refused(fill)\nstop.set()\nfor t in held:\n    t.join()", "RuntimeError",
+         # A thread of gVisor's that waits is none of the machine's, whose own are limited; memory limits how many there are.
+         where={GVISOR: f"None|RuntimeError|MemoryError|{DIED}"}),
     scenario(27, "20 busy threads that ignore interrupts", "busy_threads"),
     scenario(28, "processes that leave their session", "runaways"),
-    cell(29, "a better priority", "os.nice(-10)"),
+    # gVisor's priorities are numbers that its own kernel keeps.
+    cell(29, "a better priority", "os.nice(-10)", where={GVISOR: "None"}),
     cell(29, "real time", "os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))", engines=EVERYWHERE - {GVISOR}),
     cell(29, "out of reach of the out-of-memory killer", "f = open('/proc/self/oom_score_adj', 'w')\nf.write('-1000')\nf.close()",
          where={GVISOR: ".*"}),
@@ -159,17 +174,17 @@ MESSAGES = [
     scenario(31, "foreign and false parents", "foreign_parents"),
     scenario(31, "wrong signatures", "wrong_signatures"),
     scenario(32, "forged replies", "forged_replies"),
-    scenario(32, "odd values", "odd_values"),
-    scenario(32, "deep JSON and lone surrogates", "deep_json"),
+    scenario(32, "odd values", "odd_values", engines=NOT_SLOW),
+    scenario(32, "deep JSON and lone surrogates", "deep_json", engines=NOT_SLOW),
     scenario(33, "a display of 200 MB", "giant_display"),
-    scenario(33, "a reply of 200 MB", "giant_reply"),
-    scenario(33, "endless frames", "endless_frames"),
-    scenario(33, "many prints", "many_prints"),
-    scenario(33, "many displays", "many_displays"),
-    scenario(33, "many updates of one display", "many_updates"),
-    scenario(33, "displays that nobody reads", "slow_front_end"),
+    scenario(33, "a reply of 200 MB", "giant_reply", engines=NOT_SLOW),
+    scenario(33, "endless frames", "endless_frames", engines=NOT_SLOW),
+    scenario(33, "many prints", "many_prints", engines=NOT_SLOW),
+    scenario(33, "many displays", "many_displays", engines=NOT_SLOW),
+    scenario(33, "many updates of one display", "many_updates", engines=NOT_SLOW),
+    scenario(33, "displays that nobody reads", "slow_front_end", engines=NOT_SLOW),
     scenario(34, "forged questions", "forged_questions"),
-    scenario(34, "floods of comms", "comm_flood"),
+    scenario(34, "floods of comms", "comm_flood", engines=NOT_SLOW),
     scenario(35, "a connection file rewritten", "rewritten_connection_file"),
     scenario(35, "links at the sockets' names before they are connected", "planted_links"),
     scenario(36, "all sockets removed", "removed_sockets"),
@@ -190,10 +205,10 @@ FILES = [
 ]  # fmt: skip
 
 SHOWN = [
-    scenario(43, "picture bombs", "picture_bombs"),
-    scenario(44, "scripts in HTML and SVG", "scripts_in_outputs"),
-    scenario(45, "escapes for the terminal", "terminal_escapes"),
-    scenario(46, "markdown that phones home", "markdown_phones_home"),
+    scenario(43, "picture bombs", "picture_bombs", engines=OUTSIDE),
+    scenario(44, "scripts in HTML and SVG", "scripts_in_outputs", engines=OUTSIDE),
+    scenario(45, "escapes for the terminal", "terminal_escapes", engines=OUTSIDE),
+    scenario(46, "markdown that phones home", "markdown_phones_home", engines=OUTSIDE),
     scenario(47, "a notebook that claims another policy", "notebook_is_data"),
 ]
 
@@ -216,7 +231,14 @@ OURS = [
     cell(105, "files of other sessions under /tmp and /run", "result = os.listdir('/tmp') + sorted(set(os.listdir('/run')) - {'kernel', 'egress'})",
          r"\[.*\]"),
     scenario(106, "a start file in the layer that attacks the next kernel", "hostile_layer"),
-    scenario(107, "queues towards a front end that stands still", "stopped_front_end"),
+    scenario(107, "queues towards a front end that stands still", "stopped_front_end", engines=NOT_SLOW),
+    scenario(108, "a notebook that asks for engine, network, mounts, limits and files", "hostile_notebook"),
+    scenario(109, "a folder that says it is a session", "sent_session"),
+    scenario(110, "zips with links, climbing names and depths", "hostile_zips", engines=OUTSIDE),
+    scenario(111, "outputs that attack the comparer", "hostile_comparisons"),
+    scenario(112, "more questions than a person can answer", "questions_flood"),
+    scenario(114, "a layer emptied, with links in its place", "emptied_layer"),
+    scenario(113, "names of hosts with odd characters", "odd_hosts"),
 ]  # fmt: skip
 
 ATTEMPTS: tuple[Attempt, ...] = (*HOST, *RESOURCES, *MESSAGES, *FILES, *SHOWN, *NETWORK, *OURS)

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from . import scenarios
-from .arena import Arena, outcome
+from .arena import DIED, Arena, outcome
 from .attempts import ATTEMPTS, Attempt
 
 CELLS = [a for a in ATTEMPTS if not a.scenario]
@@ -23,9 +23,12 @@ def skip_elsewhere(attempt: Attempt, arena: Arena) -> None:
 async def test_hostile_code_gains_nothing(arena: Arena, attempt: Attempt) -> None:
     skip_elsewhere(attempt, arena)
     async with arena.shared() as session:
+        generation = (await session.client.hello())["generation"]
         found = await outcome(session, attempt.code)
         assert re.fullmatch(attempt.pattern(arena.engine), found, re.DOTALL), found
-        assert (await session.client.hello())["generation"] == 1
+        # A sandbox that an attempt may end is followed by another one, and by that alone.
+        assert (await session.python("print('on')")).stdout == "on\n"
+        assert (await session.client.hello())["generation"] == generation + (found == DIED)
 
 
 @pytest.mark.parametrize("attempt", SCENARIOS, ids=[f"{a.id}" for a in SCENARIOS])

@@ -5,6 +5,7 @@ from .flood import *  # noqa: F403
 from .host import *  # noqa: F403
 from .messages import *  # noqa: F403
 from .network import *  # noqa: F403
+from .replayed import *  # noqa: F403
 from .resources import *  # noqa: F403
 from .shown import *  # noqa: F403
 from .sockets import *  # noqa: F403

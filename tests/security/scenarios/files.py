@@ -71,21 +71,23 @@ async def link_race(arena: Arena) -> None:
 async def odd_files(arena: Arena) -> None:
     async with arena.own() as session:
         await session.python(
-            "os.mkfifo('fifo'); s = socket.socket(1); s.bind('socket'); open('closed', 'w').write('x'); os.chmod('closed', 0)\n"
+            # gVisor makes neither on the machine.
+            "refused(lambda: os.mkfifo('fifo')); s = socket.socket(1); refused(lambda: s.bind('socket')); open('closed', 'w').write('x'); os.chmod('closed', 0)\n"
             "os.mkdir('shut'); open('shut/f', 'w').close(); os.chmod('shut', 0)\n"
             "def grow():\n    with open('log', 'ab') as f:\n        while True: f.write(b'y' * 100); f.flush(); time.sleep(0.001)\n"
             "open('log', 'wb').write(b'x' * 1000)\nthreading.Thread(target=grow, daemon=True).start()\n"
             "open('hole', 'wb').truncate(199 << 20)"
         )
         for path in ("fifo", "socket"):
-            with pytest.raises(UnsafePath):
+            with pytest.raises((UnsafePath, NotFound) if arena.engine == "gvisor" else UnsafePath):
                 read(session.folder, path)
         with get(session.folder, "log") as file:
             assert sum(map(len, file.chunks())) == file.size
         if os.getuid() != 0:
             with pytest.raises(GatewayError):
                 read(session.folder, "closed")
-        assert {"fifo", "socket", "closed", "shut", "log"} <= {e.path for e in listing(session.folder)}
+        made = set[str]() if arena.engine == "gvisor" else {"fifo", "socket"}
+        assert {*made, "closed", "shut", "log"} <= {e.path for e in listing(session.folder)}
 
 
 NAMES = (

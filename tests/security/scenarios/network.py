@@ -5,16 +5,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import socket
+from typing import Any
+
+from kernel_gateway.egress.audit import read
+from kernel_gateway.supervisor.client import connect
+from kernel_gateway.supervisor.egress import MOST_ASKED
 
 from ..arena import Arena, outcome
+from .files import cli
 
 __all__ = [
     "machine_loopback",
+    "odd_hosts",
     "other_sessions_socket",
     "proxy_refuses",
     "proxy_refuses_own_addresses",
     "proxy_smuggling",
+    "questions_flood",
 ]
 
 # The status of the proxy's answer to raw bytes, or why there is none.
@@ -116,3 +126,48 @@ async def other_sessions_socket(arena: Arena) -> None:
             for s in (one, two)
         ]
         assert inodes[0] != inodes[1] or inodes[0] == "[]"
+
+
+async def questions_flood(arena: Arena) -> None:
+    """A person is asked a bounded number of times in a run, in words that act on no terminal; the rest is no, at once."""
+    async with arena.own(**{"limits.egress": "ask"}) as session, connect(session.folder, start=False) as person:
+        seen: list[asyncio.Task[bool]] = []
+
+        def on_event(event: dict[str, Any]) -> None:
+            if event.get("event") == "question":
+                seen.append(asyncio.ensure_future(person.answer(event["question"], allow=False, by="ada")))
+
+        attending = asyncio.create_task(person.questions(on_event))
+        await asyncio.sleep(0)
+        # On the same connection, so the other one is there by then.
+        await person.hello()
+        await session.python(ASK)
+        flood = (
+            "from concurrent.futures import ThreadPoolExecutor\nhosts = [f'h{n}.example' for n in range(60)] + ['h0.example'] * 20\n"
+            "def one(n, host):\n    m = ''.join(chr(65 + int(c)) for c in str(n))\n"
+            "    return ask(f'{m} http://{host}/ HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n'.encode())\n"
+            "with ThreadPoolExecutor(10) as pool:\n    result = sorted(set(pool.map(one, range(80), hosts)))"
+        )
+        assert await outcome(session, flood) == "['403']"
+        assert 0 < len(seen) <= MOST_ASKED
+        attending.cancel()
+        await asyncio.gather(attending, return_exceptions=True)
+
+
+async def odd_hosts(arena: Arena) -> None:
+    """They are refused, and shown to people without acting on their terminal."""
+    names = ("evil\x1b[2J.example", "evil\x07.example", "\x9b2J.example", "\u202egro.ipyp", "pypi.org\0.evil.example", "p\u0443pi.org", "xn--ppi-fdd.org",
+             "pypi.org\t", "pypi.org#", "pypi.org%00.x", "PyPI.org.", "\u2460.example", "fi\u200dle.example")  # fmt: skip
+    async with arena.own(**{"limits.egress": "registries"}) as session:
+        await session.python(ASK)
+        for name in names:
+            for head in (f"CONNECT {name}:443 HTTP/1.1\r\nHost: {name}\r\n\r\n", f"GET http://{name}/ HTTP/1.1\r\nHost: {name}\r\n\r\n",
+                         f"GET http://{name}/\r\n\r\n", f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"):  # fmt: skip
+                found = await outcome(session, f"result = ask({head.encode()!r})")
+                assert set(found.split()) <= {"400", "403", "closed", "refused"}, (name, found)
+        lines = list(read(session.folder.internals / "audit.jsonl"))
+        assert lines and {line["verdict"] for line in lines} == {"deny"}
+        shown = cli(arena, "sessions", "audit", session.folder.id)
+        assert shown.returncode == 0, shown.stderr
+        assert not {b for b in shown.stdout if b < 32} - {10} and "\u202e" not in shown.stdout.decode()
+        assert "\u202e" not in json.dumps(session.folder.read(), ensure_ascii=False)

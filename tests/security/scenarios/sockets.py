@@ -20,6 +20,7 @@ from tests.conftest import LiveSession
 from ..arena import Arena
 
 __all__ = [
+    "emptied_layer",
     "garbage",
     "hostile_layer",
     "killed_kernel",
@@ -104,6 +105,23 @@ async def hostile_layer(arena: Arena) -> None:
                 assert "before it was ready" in str(error)
             else:
                 raise AssertionError("it ran")
+
+
+async def emptied_layer(arena: Arena) -> None:
+    """The environment is made anew beside what was left there, and no link leads what root or the person writes elsewhere."""
+    outside = arena.data / "outside"
+    outside.mkdir(mode=0o777)
+    async with arena.own() as session:
+        await session.python(
+            "import shutil\nshutil.rmtree('/home/user/venv'); shutil.rmtree('/home/user/.config', ignore_errors=True)\n"
+            f"os.symlink({str(outside)!r}, '/home/user/.config')"
+        )
+        await session.client.stop()
+        async with connect(session.folder) as client:
+            result = await client.run(session.request("import sys; print(sys.prefix)"))
+            assert result.stdout == "/home/user/venv\n"
+    assert list(outside.iterdir()) == []
+    outside.rmdir()
 
 
 async def rewritten_connection_file(arena: Arena) -> None:
