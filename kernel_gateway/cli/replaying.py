@@ -68,7 +68,10 @@ def find_source(settings: Settings, source: str) -> Path | SessionFolder:
 
 
 def plan(settings: Settings, source: Path | SessionFolder, image: str | None, *, strict: bool = False) -> Plan:
-    """Read the notebook, find its image or build it, and a sandbox; ``strict`` raises OtherEnvironment for other packages. Limits and mounts hold again of this machine's own sessions alone."""
+    """Read the notebook, find its image or build it, and a sandbox; ``strict`` raises OtherEnvironment for other packages.
+
+    Limits and mounts hold again of this machine's own sessions alone.
+    """
     from ..image.store import ImageStore
     from ..sandbox.engines import make_engine
 
@@ -78,8 +81,11 @@ def plan(settings: Settings, source: Path | SessionFolder, image: str | None, *,
 
     def build(lock: str, python: str) -> Image:
         with progress("Building the recorded environment") as line:
-            shown = builder(store, engine, lambda step, fraction: line.update(f"Recorded packages: {step} ({fraction:.0%})"))
-            return shown(lock, python)
+
+            def tell(step: str, fraction: float) -> None:
+                line.update(f"Recorded packages: {step} ({fraction:.0%})")
+
+            return builder(store, engine, tell)(lock, python)
 
     environment = choose(recording, store, lambda: ensured_image(settings), build=build, is_chosen=image is not None)
     if strict:

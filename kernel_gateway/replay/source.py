@@ -87,6 +87,15 @@ class Recording:
         return text(mapping(self.metadata.get("image")).get("digest") or "")
 
     @property
+    def lock(self) -> str:
+        """A PEP 751 lock of the image's packages; empty when there is none."""
+        return text(mapping(self.metadata.get("environment")).get("lock") or "")
+
+    @property
+    def python(self) -> str:
+        return text(mapping(self.metadata.get("environment")).get("python") or "")
+
+    @property
     def packages(self) -> dict[str, str]:
         found = mapping(mapping(self.metadata.get("environment")).get("packages"))
         return {text(k): text(v) for k, v in found.items()}

@@ -86,7 +86,7 @@ async def verify(
     cells = recording.runs
     pairs = [_pair(c, again.get(c.number), second.get(c.number), recording.files) for c in cells]
     told.notice("Comparing.")
-    found = await compare_in_sandbox(engine, environment.image.root, pairs)
+    found = await compare_in_sandbox(engine, environment.judge.root, pairs)
     # The texts that went into the sandbox had no sources.
     verdict = summarise(
         [replace(v, source=c.source) for v, c in zip(found, cells, strict=True)], [c.number for c in cells]
