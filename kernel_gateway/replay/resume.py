@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..egress import audit
+from ..errors import SessionBusy
 from ..journal import read
 from ..sandbox.engine import Engine
+from ..session.aside import place_of, put_back, set_aside
 from ..session.folder import SessionFolder
 from ..session.lifetime import held, stop_session
 from ..supervisor.client import SessionClient, connect
 from ..supervisor.death import some
-from .aside import place_of, put_back, set_aside
 from .compare.model import CellVerdict
 from .inputs import Files
 from .replay import Progress, Replayed, replay
@@ -145,11 +146,9 @@ async def resume(found: Outlook, engine: Engine, image: Any, *, progress: Progre
     recording = found.recording
     folder = recording.session
     assert folder is not None
-    with held(folder):
-        await asyncio.to_thread(set_aside, folder)
     recording = replace(recording, files=Files((place_of(folder),), recording.files.blobs))
     try:
-        async with connect(folder, replay=True) as client:
+        async with connect(folder, prepare=lambda: _set_aside(folder)) as client:
             steps = await _replay(recording, client, progress)
             verdicts = await _compare(recording, client, steps, engine, image)
             files = await asyncio.to_thread(put_back, folder)
@@ -157,9 +156,16 @@ async def resume(found: Outlook, engine: Engine, image: Any, *, progress: Progre
             await client.notify(result.words)
             await client.notebook()
             return result
-    except BaseException:
-        await asyncio.shield(_undo(folder))
+    except BaseException as error:
+        # When somebody has started it meanwhile it is theirs, and nothing of it was touched.
+        if not isinstance(error, SessionBusy) or place_of(folder).is_dir():
+            await asyncio.shield(_undo(folder))
         raise
+
+
+def _set_aside(folder: SessionFolder) -> None:
+    with held(folder):
+        set_aside(folder)
 
 
 async def _undo(folder: SessionFolder) -> None:

@@ -18,7 +18,7 @@ import orjson
 
 from .. import errors
 from ..egress.upstreams import network_environment
-from ..errors import GatewayError, SupervisorUnavailable
+from ..errors import GatewayError, SessionBusy, SupervisorUnavailable
 from ..journal import BlobStore, Record, read
 from ..session.folder import SessionFolder, runtime_folder
 from .runs import LINE_LIMIT, Output, RunRequest, RunResult, fold_outputs
@@ -180,9 +180,12 @@ class SessionClient:
 
 @asynccontextmanager
 async def connect(
-    folder: SessionFolder, *, start: bool = True, replay: bool = False
+    folder: SessionFolder, *, start: bool = True, prepare: Callable[[], None] | None = None
 ) -> AsyncGenerator[SessionClient, None]:
-    """A session's supervisor, started when there is none; ``replay``: its kernel then waits for `SessionClient.replay`.
+    """A session's supervisor, started when there is none.
+
+    ``prepare`` is for a replay: it is called, in a thread, while nobody else can start the session, and the kernel then waits for
+    `SessionClient.replay`. Raises SessionBusy when the session runs already.
 
     Raises SupervisorUnavailable; with ``start=False`` also when none is running. EngineUnavailable and ImageUnavailable pass through.
     """
@@ -192,8 +195,14 @@ async def connect(
         with await asyncio.to_thread(_flock, folder, "start"):
             client = await _connect_running(folder)
             if client is None:
-                await _start_supervisor(folder, ["--replay"] if replay else [])
+                if prepare is not None:
+                    await asyncio.to_thread(prepare)
+                await _start_supervisor(folder, ["--replay"] if prepare else [])
+                prepare = None
                 client = await _connect_running(folder)
+    if client is not None and prepare is not None:
+        await client.close()
+        raise SessionBusy(f"The session {folder.id} was started again meanwhile.", "Use it as it is.")
     if client is None:
         raise SupervisorUnavailable(
             f"The session {folder.id} is not running.", f"Start it with: cell-gateway sessions resume {folder.id}"

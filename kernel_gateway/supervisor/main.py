@@ -24,6 +24,7 @@ from ..sandbox.engine import Engine
 from ..sandbox.engines import make_engine
 from ..sandbox.limits import scope
 from ..sandbox.limits.interface import found_here
+from ..session.aside import put_back
 from ..session.folder import SessionFolder, runtime_folder
 from .channels import ClientSockets
 from .control import ControlServer
@@ -235,6 +236,9 @@ async def _supervise(path: Path, ready: int, *, is_replay: bool) -> None:
     values = folder.read()
     # Until the process ends: whoever waits for it finds nothing of us.
     _lock(folder)
+    if not is_replay:
+        # A replay that was killed had set the session's files aside.
+        put_back(folder)
     engine = make_engine(values["engine"])
     image = ImageStore().find(values["image"]["digest"])
     supervisor = Supervisor(folder, engine, image)

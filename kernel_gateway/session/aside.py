@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 
 from ..errors import GatewayError
-from ..session.beneath import FILE_FLAGS, FOLDER_FLAGS, delete_tree, open_beneath, opened_folder, walk
-from ..session.folder import SessionFolder
+from .beneath import FILE_FLAGS, FOLDER_FLAGS, delete_tree, open_beneath, opened_folder, walk
+from .folder import SessionFolder
 
 # Where mounts are shown: it is neither moved nor replaced.
 _MOUNTS = "inputs"
