@@ -51,6 +51,10 @@ _DROPPED = (
 )
 _WITH_CONTENT = ("script", "iframe", "object", "applet", "title", "noscript", "frameset")
 _SHOWN = ("img", "svg", "canvas", "table", "hr", "input", "button", "video", "audio", "progress", "meter")
+# The page's policy stops requests all the same; what is never tried is in no log.
+_FETCHED = ("src", "srcset", "poster", "background", "data", "action", "formaction", "href", "xlink:href")
+_OWN = re.compile(r"\s*(#|data:)", re.I)
+_FOREIGN_STYLE = re.compile(r"@import[^;]*;?|(?:url|image-set|image)\(\s*['\"]?(?!\s*(?:#|data:))[^)]*\)?", re.I)
 _COLOURED = re.compile(r"(?<![-\w])(color|background(-color)?)\s*[:=]", re.I)
 
 
@@ -105,7 +109,7 @@ class _Cleaner(HTMLParser):
         self.shows_something = self.shows_something or tag in _SHOWN
         # Only the closing tag of a plain name can follow: what the parser took for a name is not written unless it is one.
         if re.fullmatch(r"[a-z][a-z0-9:-]*", tag):
-            self.parts.append(f"<{tag}{''.join(_attribute(k, v) for k, v in attrs)}>")
+            self.parts.append(f"<{tag}{''.join(_attribute(tag, k, v) for k, v in attrs)}>")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in _WITH_CONTENT:
@@ -127,7 +131,7 @@ class _Cleaner(HTMLParser):
         if self._inside:
             return
         if self._raw:
-            self.parts.append(data.replace("<", ""))
+            self.parts.append(_FOREIGN_STYLE.sub("none", data.replace("<", "")))
         else:
             self.shows_something = self.shows_something or bool(data.strip())
             self.parts.append(html.escape(data, quote=False))
@@ -144,11 +148,21 @@ class _Cleaner(HTMLParser):
             self.parts.append(written)
 
 
-def _attribute(name: str, value: str | None) -> str:
+def _attribute(tag: str, name: str, value: str | None) -> str:
     if (
         name.startswith("on")
         or name in ("srcdoc", "ping", "http-equiv")
         or not re.fullmatch(r"[a-z][a-z0-9:_-]*", name)
+        or (name in _FETCHED and not _may_stay(tag, name, value or ""))
     ):
         return ""
+    if value is not None and "(" in value:
+        value = _FOREIGN_STYLE.sub("none", value)
     return f" {name}" if value is None else f' {name}="{html.escape(value)}"'
+
+
+def _may_stay(tag: str, name: str, value: str) -> bool:
+    """An address that is the document's own, or a link that somebody would have to press."""
+    if name in ("href", "xlink:href") and tag == "a":
+        return bool(re.match(r"\s*(https?://|mailto:|#)", value, re.I))
+    return (name == "srcset" and "//" not in value) or bool(_OWN.match(value))

@@ -145,7 +145,7 @@ def _prose(cell: Mapping[str, Any], beside: Beside) -> Markup:
             return (picture.mime, picture.data) if picture else None
         return beside.picture(path)
 
-    return Markup(render(source, Beside(beside.links, find)))
+    return Markup(render(source, Beside(beside.links, find, beside.anchors)))
 
 
 def _prompt_text(source: str) -> str:

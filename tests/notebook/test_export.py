@@ -149,8 +149,8 @@ def test_what_is_no_notebook_is_refused_in_words(tmp_path: Path, content: str) -
 def test_what_is_not_there_and_what_cannot_be_is_refused(folder: SessionFolder, tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         export(tmp_path / "none.ipynb", "html")
-    with pytest.raises(BadRequest, match="pdf"):
-        export(folder, "pdf")
+    with pytest.raises(BadRequest, match="docx"):
+        export(folder, "docx")
     with pytest.raises(NotFound, match="no folder"):
         export(folder, "html", tmp_path / "none" / "x.html")
 
