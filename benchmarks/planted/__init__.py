@@ -1,6 +1,6 @@
 """Cells whose results are compared, and the changes that are planted into them."""
 
-from . import chance, details, files, plots, tables, texts
+from . import chance, details, files, held_out, plots, tables, texts, versions
 from .notebooks import Notebook, Plant
 
 NOTEBOOKS = [
@@ -9,6 +9,8 @@ NOTEBOOKS = [
     *texts.NOTEBOOKS,
     *files.NOTEBOOKS,
     *details.NOTEBOOKS,
+    *versions.NOTEBOOKS,
+    *held_out.NOTEBOOKS,
     *chance.NOTEBOOKS,
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,7 +76,8 @@ def verify(
 def _write_page(found: Verification, path: Path) -> None:
     from ..replay.report import page
 
-    facts = {"notebook": found.recording.name, "image": found.environment.image.name}
+    image = found.environment.image
+    facts = {"verified": f"{datetime.now():%d %B %Y, %H:%M}", "image": f"{image.name} {image.digest[:12]}".strip()}
     if label := found.environment.label:
         facts["environment"] = label
     for number, notice in enumerate(found.notices, 1):

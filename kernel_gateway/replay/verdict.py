@@ -6,11 +6,12 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from .compare.model import VERDICTS, CellVerdict, Part, Verdict
+from .compare.files import HASH_ONLY
+from .compare.model import VERDICTS, CellVerdict, Part, Verdict, worst
 
 GOOD: tuple[Verdict, ...] = ("same", "close", "volatile")
 _NAME = re.compile(r"(?:NameError|UnboundLocalError|ReferenceError)\b.*?['‘]?\b(\w+)['’]? is not defined")
@@ -73,7 +74,9 @@ class NotebookVerdict:
             _count(n, "follows", "follow") + (" from it" if cell == self.cause else f" from cell {cell}")
             for cell, n in sorted(roots.items())
         ]
-        parts += [_count(len(others), "differs", "differ") + " besides"] if others else []
+        failing = sum(self.cell(n).verdict == "error" for n in others)
+        parts += [_count(failing, "fails", "fail") + " besides"] if failing else []
+        parts += [_count(len(others) - failing, "differs", "differ") + " besides"] if len(others) > failing else []
         if parts:
             yield f"{', '.join(parts)}."
 
@@ -104,11 +107,29 @@ def summarise(
 ) -> NotebookVerdict:
     """The verdict on a notebook of these cells, in the order in which they ran. ``numbers``: what they are called, else 1, 2, …"""
     names = tuple(numbers or range(1, len(cells) + 1))
+    cells = [_without_overwritten(c, cells[n + 1 :], names[n + 1 :]) for n, c in enumerate(cells)]
     counted = Counter(c.verdict for c in cells)
     counts: dict[Verdict, int] = {v: counted[v] for v in VERDICTS}
     follows = _follows(cells, names)
     bad = (n for n, c in zip(names, cells, strict=True) if c.verdict not in GOOD and n not in follows)
     return NotebookVerdict(tuple(cells), names, counts, next(bad, None), follows, cannot_run)
+
+
+def _without_overwritten(cell: CellVerdict, later: Sequence[CellVerdict], names: Sequence[int]) -> CellVerdict:
+    """A file's state that a later cell overwrote is not kept. Where that cell's state is as recorded, the earlier one is no finding."""
+    parts = tuple(_overwritten(p, later, names) if p.reason == HASH_ONLY else p for p in cell.parts)
+    return cell if parts == cell.parts else replace(cell, parts=parts, verdict=worst(p.verdict for p in parts))
+
+
+def _overwritten(part: Part, later: Sequence[CellVerdict], names: Sequence[int]) -> Part:
+    for number, cell in zip(names, later, strict=True):
+        for other in cell.parts:
+            if other.path == part.path and other.verdict in GOOD:
+                reason = (
+                    f"this state was overwritten by cell {number} and not kept; what that cell left is {other.verdict}"
+                )
+                return replace(part, verdict="volatile", reason=reason)
+    return part
 
 
 def _follows(cells: Sequence[CellVerdict], names: Sequence[int]) -> dict[int, Follows]:

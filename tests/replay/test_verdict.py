@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from kernel_gateway.replay.compare.files import HASH_ONLY
 from kernel_gateway.replay.compare.model import CellVerdict, Part, Verdict
 from kernel_gateway.replay.verdict import read_source, summarise
 
@@ -47,7 +48,7 @@ def test_later_errors_of_names_that_a_failed_cell_defines_follow_from_it() -> No
     )
     assert verdict.cause == 2
     assert {n: f.words() for n, f in verdict.follows.items()} == {3: "follows from cell 2", 4: "follows from cell 2"}
-    assert verdict.headline.endswith("2 later cells follow from it, 1 later cell differs besides.")
+    assert verdict.headline.endswith("2 later cells follow from it, 1 later cell fails besides.")
 
 
 def test_a_file_that_a_failed_cell_made_is_a_cause() -> None:
@@ -112,3 +113,19 @@ def test_the_verdict_is_json() -> None:
 )
 def test_what_a_source_binds(source: str, writes: set[str]) -> None:
     assert read_source(source).writes == writes
+
+
+def test_what_was_not_run_follows_from_the_cell_that_stopped_the_run() -> None:
+    not_run = CellVerdict("missing", (Part("the cell", "end", "missing", "it was not run"),))
+    verdict = summarise([cell("differs", "x = 1"), cell("error", "1 / 0", "ZeroDivisionError: x"), not_run, not_run])
+    assert verdict.cause == 1
+    assert {n: f.words() for n, f in verdict.follows.items()} == {3: "follows from cell 2", 4: "follows from cell 2"}
+    assert verdict.headline.endswith("2 later cells follow from cell 2, 1 later cell fails besides.")
+
+
+def test_a_file_that_was_overwritten_is_judged_by_what_the_last_cell_left() -> None:
+    first = CellVerdict("error", (Part("r.xlsx", "file", "error", HASH_ONLY, path="r.xlsx"),))
+    last = CellVerdict("same", (Part("r.xlsx", "xlsx", "same", path="r.xlsx"),))
+    assert summarise([first, last]).exit_code == 0
+    assert summarise([first]).exit_code == 1
+    assert "overwritten by cell 2" in summarise([first, last]).cells[0].reason

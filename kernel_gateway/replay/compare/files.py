@@ -90,13 +90,12 @@ def digest(content: bytes | Reference) -> str:
 # Kinds that hold times, so that no two runs write the same bytes.
 _TIMED = frozenset({"xlsx", "xlsm", "docx", "pptx", "zip", "pdf", "gz", "tgz", "tar", "npz", "db", "sqlite", "sqlite3"})
 
+HASH_ONLY = "could not be compared: only the recorded file's hash is known, and files of its kind hold the time"
+
 
 def _by_hash(path: str, before: bytes | Reference, after: bytes | Reference) -> Finding:
     if PurePosixPath(path).suffix[1:].lower() in _TIMED:
-        return Finding(
-            "error",
-            "could not be compared: only the recorded file's hash is known, and files of its kind hold the time",
-        )
+        return Finding("error", HASH_ONLY)
     sizes = [c.size if isinstance(c, Reference) else len(c) for c in (before, after)]
     return Finding("differs", f"{sizes[0]:,} → {sizes[1]:,} bytes, with another hash")
 
