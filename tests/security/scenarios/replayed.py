@@ -24,6 +24,7 @@ from kernel_gateway.replay.compare.model import Cell
 from kernel_gateway.replay.compare.wire import Pair
 from kernel_gateway.replay.sandboxed import compare_in_sandbox
 from kernel_gateway.replay.share import unpack
+from kernel_gateway.replay.source import read_recording
 from kernel_gateway.sandbox.engines import make_engine
 from kernel_gateway.session.folder import SessionStore
 from kernel_gateway.session.policy import Policy
@@ -124,6 +125,9 @@ async def sent_session(arena: Arena) -> None:
             json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "seq": 1})
         )
         (there / ".session" / "journal.jsonl").write_text("")
+        (there / ".session" / "blobs").mkdir()
+        (there / ".session" / "blobs" / ("a" * 64)).symlink_to(folder / ".netrc")
+        assert not read_recording(there).files.copy_blob("a" * 64, folder / "copied")
         for source in (there, there / "notebook.ipynb"):
             planned = plan(load_settings({"engine": arena.engine}), source, None)
             assert planned.fresh.values.get("mounts", []) == []
