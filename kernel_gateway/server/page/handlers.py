@@ -68,7 +68,7 @@ class PageHandler(GatewayHandler):
     def lab_url(self, session: str) -> str | None:
         """Where JupyterLab shows the notebook, when this server has it."""
         found = getattr(self.gateway, "lab_url", None)
-        return found(self.session(session)) if callable(found) else None
+        return str(found(self.session(session))) if callable(found) else None
 
     def page(self, template: str, **values: Any) -> None:
         base = f"{self.base_url}cell-gateway"

@@ -31,7 +31,7 @@ class Cells(StreamHandler):
         events = Events()
 
         async def work() -> dict[str, Any]:
-            async with awake(self.settings, self.gateway_settings, folder) as client:
+            async with awake(self.gateway_settings, folder) as client:
                 result = await run_once(client, plan, request, lambda outputs: events.put("output", _plain(outputs)))
             return told(folder.id, tool, arguments, result)
 
@@ -138,6 +138,6 @@ class Restart(GatewayHandler):
         plan = tool.plan({})
         values: dict[str, Any] = {**body, "tool": "restart_kernel", "author": "person"}
         request = _request(values, plan, Policy.from_json(folder.read().get("policy", {})))
-        async with awake(self.settings, self.gateway_settings, folder, "files") as client:
+        async with awake(self.gateway_settings, folder, "files") as client:
             result = await run_once(client, plan, request, lambda outputs: None)
         self.send(told(folder.id, tool, {}, result))

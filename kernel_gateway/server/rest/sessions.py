@@ -129,8 +129,8 @@ class Resume(GatewayHandler):
     @guarded
     async def post(self, name: str) -> None:
         folder, replay = self.session(name), self.body().get("replay", "auto")
-        found = await bring_back(self.settings, self.gateway_settings, folder, replay)
-        async with awake(self.settings, self.gateway_settings, folder, "files") as client:
+        found = await bring_back(self.gateway_settings, folder, replay)
+        async with awake(self.gateway_settings, folder, "files") as client:
             hello = await client.hello()
         self.send({"id": folder.id, "state": hello.get("state"), "replay": found})
 
@@ -139,6 +139,7 @@ class Fork(GatewayHandler):
     @guarded
     async def post(self, name: str) -> None:
         from ...cli.replaying import plan
+        from ...replay.carry import carried, carry
         from ...replay.rerun import changed, rerun, unrestored
 
         folder, body = self.session(name), self.body()
@@ -146,7 +147,13 @@ class Fork(GatewayHandler):
         wanted = changed(planned.recording, {}, {}, str(body["at"]))
         async with planned.fresh.kept(body.get("name"), planned.recording.origin()) as client:
             found = await rerun(wanted, client, mounted=planned.fresh.mounts)
+            lost = [*found.placed.notices, *unrestored(planned.recording, found)]
+            stands = [s.cell for s in found.steps if s is not found.failed]
+            what = carried(folder, wanted.until if found.failed is None else (stands[-1] if stands else None))
+            number = stands[-1].number if stands else 0
+            words = f"This session is a fork of {folder.id}: it stands where that one stood after its cell {number}, replayed."
+            await carry(what, client, " ".join([words, *(f"Not restored: {line}" for line in lost)]))
             await client.notebook()
             made = client.folder.id
-        lost = unrestored(planned.recording, found)
-        self.send({"id": made, "from": folder.id, "at": str(body["at"]), **found.to_json(), "not_restored": lost}, 201)
+        told = {**found.to_json(), "not_restored": lost, "messages": what.messages}
+        self.send({"id": made, "from": folder.id, "at": str(body["at"]), **told}, 201)

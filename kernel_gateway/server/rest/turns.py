@@ -95,7 +95,7 @@ class Turns(StreamHandler):
         turns: dict[str, Turn] = self.settings["cell_gateway_turns"]
         failed: BaseException | None = None
         try:
-            async with awake(self.settings, self.gateway_settings, folder) as client:
+            async with awake(self.gateway_settings, folder) as client:
                 turn = await self._turn(client, model, budget, events)
                 turns[folder.id] = turn
                 asking = asyncio.create_task(client.questions(lambda found: events.put(found["event"], found)))

@@ -6,32 +6,27 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
-from weakref import WeakValueDictionary
 
 from ...config import Settings
 from ...image.store import ImageStore
 from ...session.folder import SessionFolder
 from ...session.lifetime import standing_of
+from ...session.lock import resume_lock
 from ...supervisor.client import SessionClient, connect
 
 
 @asynccontextmanager
-async def awake(
-    shared: dict[str, Any], settings: Settings, folder: SessionFolder, replay: str = "auto"
-) -> AsyncGenerator[SessionClient]:
+async def awake(settings: Settings, folder: SessionFolder, replay: str = "auto") -> AsyncGenerator[SessionClient]:
     """``replay``: auto, yes or files."""
-    await bring_back(shared, settings, folder, replay)
+    await bring_back(settings, folder, replay)
     async with connect(folder) as client:
         yield client
 
 
-async def bring_back(
-    shared: dict[str, Any], settings: Settings, folder: SessionFolder, replay: str
-) -> dict[str, Any] | None:
-    """What a replay brought, None when there was none. Requests that come at once wait for one replay."""
-    locks: WeakValueDictionary[str, asyncio.Lock] = shared.setdefault("cell_gateway_waking", WeakValueDictionary())
-    lock = locks.setdefault(folder.id, asyncio.Lock())
-    async with lock:
+async def bring_back(settings: Settings, folder: SessionFolder, replay: str) -> dict[str, Any] | None:
+    """What a replay brought, None when there was none. Who comes while one goes on waits for it."""
+    # Also when it runs: a replay that another front end has begun must be over before anybody uses the session.
+    async with resume_lock(folder, lambda: None):
         if (await standing_of(folder)).state != "stopped":
             return None
         from ...replay import resume

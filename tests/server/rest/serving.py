@@ -22,7 +22,7 @@ class Routes(ExtensionApp):
         self.settings["cell_gateway"] = SimpleNamespace(settings=load_settings())
 
     def initialize_handlers(self) -> None:
-        self.handlers: list[Any] = [*rest_handlers, *page_handlers]
+        self.handlers.extend([*rest_handlers, *page_handlers])
 
 
 def main(port: str, token: str) -> None:

@@ -1,0 +1,1 @@
+"""The server: Jupyter's own, with sessions in it."""
