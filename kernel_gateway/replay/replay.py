@@ -168,8 +168,8 @@ class _Replay:
         )
 
     def _tell_packages(self, cell: RecordedCell, result: RunResult) -> None:
-        """Said only of a cell that installed something then, and with the notices of the whole replay."""
-        if cell.packages:
+        """With the notices of the whole replay. Where a session comes back, its packages are there already: nothing is said."""
+        if cell.packages and not self.hidden:
             for notice in differences(cell.number, cell.packages, result.packages):
                 self.placed.notices.append(notice)
                 self.told.notice(notice)

@@ -12,8 +12,14 @@ from typing import Any
 import pytest
 
 from kernel_gateway.cli.replaying import Plan
+from kernel_gateway.errors import ImageUnavailable
+from kernel_gateway.image.image import Image
 from kernel_gateway.image.pylock import read_pylock
+from kernel_gateway.image.store import ImageStore
+from kernel_gateway.replay.environment import OtherEnvironment, choose
+from kernel_gateway.replay.inputs import Files
 from kernel_gateway.replay.packages import Installed, differences, installed
+from kernel_gateway.replay.source import Recording
 from kernel_gateway.replay.verify import Verification, verify
 from kernel_gateway.session.folder import SessionFolder
 from tests.conftest import LiveSession, NewSession
@@ -138,3 +144,45 @@ def test_what_differs_is_said_in_words(recorded: Installed, again: dict[str, Any
 @pytest.mark.parametrize("packages", [None, 3, {"installed": 3}, {"installed": [3, {"name": 1}, {"name": "x"}]}])
 def test_metadata_that_makes_no_sense_pins_nothing(packages: Any) -> None:
     assert installed(packages) == ()
+
+
+def recording(lock: str, python: str, packages: dict[str, str]) -> Recording:
+    """Of an image that is not here."""
+    environment = {"lock": lock, "python": python, "packages": packages}
+    metadata = {"image": {"digest": "0" * 64}, "environment": environment}
+    return Recording("a.ipynb", (), "", metadata, (), Files(()), None, True)
+
+
+def image(**packages: str) -> Image:
+    return Image("default", "1" * 64, Path("/nowhere"), {}, "3.11.1", packages)
+
+
+def test_the_lock_is_built_only_where_packages_differ(tmp_path: Path) -> None:
+    store, asked = ImageStore(tmp_path), list[str]()
+
+    def build(lock: str, python: str) -> Image:
+        asked.append(lock)
+        return image(numpy="1")
+
+    same = choose(recording("L", "3.11.1", {"numpy": "2"}), store, lambda: image(numpy="2"), build=build)
+    assert asked == [] and same.differences == [] and "with the same packages" in same.label
+    other = choose(recording("L", "3.11.1", {"numpy": "1"}), store, lambda: image(numpy="2"), build=build)
+    assert asked == ["L"] and other.is_built and other.image.packages == {"numpy": "1"}
+    assert other.judge.packages == {"numpy": "2"}
+    other.insist()
+
+
+def test_what_cannot_be_had_is_said_and_strict_refuses(tmp_path: Path) -> None:
+    def build(lock: str, python: str) -> Image:
+        raise ImageUnavailable("numpy 1 is gone.")
+
+    made = choose(recording("L", "3.11.1", {"numpy": "1"}), ImageStore(tmp_path), lambda: image(numpy="2"), build=build)
+    assert made.label.endswith("(numpy 1 → 2); the recorded one cannot be had: numpy 1 is gone")
+    with pytest.raises(OtherEnvironment, match="numpy 1 is gone"):
+        made.insist()
+
+
+def test_of_a_foreign_notebook_it_is_said_that_nothing_was_recorded(tmp_path: Path) -> None:
+    foreign = Recording("a.ipynb", (), "", {}, (), Files(()))
+    found = choose(foreign, ImageStore(tmp_path), lambda: image(numpy="2"))
+    assert found.is_recorded is None and "does not say which packages" in found.label
