@@ -35,7 +35,7 @@ rng = np.random.Generator(np.random.PCG64(7))
 rng.integers(0, 100, 6)
 """,
     """
-pd.cut(pd.Series(values), 3, precision=3).value_counts(sort=True)
+pd.cut(pd.Series(-values), 3, precision=3).value_counts(sort=True)
 """,
 ]
 
