@@ -18,7 +18,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "rest.md").read_text()
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="There is no curl: apt-get install curl")
 def test_the_examples_run(server: Server, tmp_path: Path) -> None:
-    script = "set -euo pipefail\n" + "\n".join(re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL))
+    script = "set -euo pipefail\n" + "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
     environment = {**os.environ, "URL": server.url, "TOKEN": TOKEN, "NO_PROXY": "*"}
     done = subprocess.run(
         ["bash", "-c", script], check=False, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100
