@@ -167,7 +167,16 @@ async def test_mounts_name_nothing_of_the_machine_but_what_is_shown(
     code = "result = [line.split()[3:5] for line in open('/proc/self/mountinfo')]"
     found: list[Any] = await container.value(code)
     shown = {place for root, place in found if root != "/" and not place.startswith(("/proc", "/sys", "/dev"))}
-    usual = {"/image", "/outputs", "/workspace", "/home/user", "/run/kernel", "/etc/hostname"}
+    usual = {
+        "/image",
+        "/outputs",
+        "/workspace",
+        "/home/user",
+        "/run/kernel",
+        "/etc/passwd",
+        "/etc/group",
+        "/etc/hostname",
+    }
     assert shown <= (usual if engine_name == "docker" else set())
 
 
