@@ -13,7 +13,24 @@ import typer
 
 from .. import __version__
 from ..errors import BadRequest, GatewayError
-from . import ask, chat, config, demo, doctor, export, files, fork, image, open, rerun, run, sessions, sharing, verify
+from . import (
+    ask,
+    chat,
+    config,
+    demo,
+    doctor,
+    export,
+    files,
+    fork,
+    image,
+    open,
+    rerun,
+    run,
+    serve,
+    sessions,
+    sharing,
+    verify,
+)
 from .say import say_error
 
 INTERRUPTED = 130
@@ -47,6 +64,7 @@ app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
+app.command("serve")(serve.serve)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(files.app, name="files")
 export.register(app)
