@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint format bench image clean
+.PHONY: demo test lint format bench image notebooks lock clean
 
 demo: $(READY)  ## A scripted model, a real kernel in a real sandbox: writes demo.ipynb
 	@$(BIN)/cell-gateway demo
@@ -26,6 +26,9 @@ bench: image  ## One table: ours beside a bare kernel, nbclient and jupyter_kern
 
 image: $(READY)
 	@$(BIN)/cell-gateway image build
+
+notebooks: image  ## Run the example notebooks anew
+	@$(BIN)/python -m notebooks.make
 
 lock:
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group test --group lint --universal --python-version 3.10 \
