@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jupyter_client.provisioning import KernelProvisionerBase
+from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
 from .config import Settings, load_settings
 from .errors import SupervisorUnavailable
@@ -27,7 +27,7 @@ RESTART_SECONDS = 60.0
 _LOOK_SECONDS = 0.02
 
 
-class SessionProvisioner(KernelProvisionerBase):  # pyright: ignore[reportUntypedBaseClass]
+class SessionProvisioner(KernelProvisionerBase):
     """One session. Its supervisor is nobody's child: whoever made this may end, and the session goes on.
 
     The kernel manager's interrupts and restarts arrive as messages at the supervisor; nothing here signals a process.
@@ -94,7 +94,7 @@ class SessionProvisioner(KernelProvisionerBase):  # pyright: ignore[reportUntype
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         return {**{k: v for k, v in kwargs.items() if k not in ("env", "cwd")}, "cmd": []}
 
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
         """Raises GatewayError when there can be no session here: there is no unsandboxed kernel to fall back to."""
         settings = load_settings()
         store = SessionStore(settings.data)
@@ -111,7 +111,7 @@ class SessionProvisioner(KernelProvisionerBase):  # pyright: ignore[reportUntype
         self._generation = hello["generation"]
         if is_new:
             _fill_pool(settings, folder)
-        info: dict[str, Any] = json.loads(Path(hello["connection_file"]).read_bytes())
+        info: Any = json.loads(Path(hello["connection_file"]).read_bytes())
         info.pop("kernel_name", None)
         info["key"] = info["key"].encode()
         self.connection_info = info

@@ -93,7 +93,8 @@ class GatewayServer(ServerApp):
 
     def init_httpserver(self) -> None:
         """Nobody is answered before all live sessions are there again, with their kernel ids."""
-        self.io_loop.run_sync(self.kernel_manager.refresh)
+        kernels: Any = self.kernel_manager
+        self.io_loop.run_sync(kernels.refresh)
         super().init_httpserver()
 
     def stop(self, from_signal: bool = False) -> None:

@@ -34,7 +34,7 @@ class SessionKernelManager(AsyncMappingKernelManager):
         self._refreshing = asyncio.Lock()
 
     @default("kernel_manager_class")
-    def _default_kernel_manager_class(self) -> str:
+    def _default_kernel_manager_class(self) -> Any:
         return "kernel_gateway.server.kernels.SessionKernel"
 
     async def start_kernel(self, *, kernel_name: str | None = None, **kwargs: Any) -> str:  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride]
@@ -58,7 +58,8 @@ class SessionKernelManager(AsyncMappingKernelManager):
         """Attach to sessions that have come to life, and let go of those that have ended."""
         async with self._refreshing:
             for identity in self.list_kernel_ids():
-                if not await self.get_kernel(identity).is_alive():
+                kernel: Any = self.get_kernel(identity)
+                if not await kernel.is_alive():
                     self.let_go(identity)
             folders = list(bindings.running(SessionStore(load_settings().data)))
             fresh = [folder for folder in folders if bindings.kernel_id(folder) not in self]

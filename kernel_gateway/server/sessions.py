@@ -29,13 +29,15 @@ class PathBindings(SessionManager):
     async def _bind_notebooks(self) -> None:
         """A live session's notebook opens attached to its kernel, also when no client ever asked for that."""
         await self.kernel_manager.refresh()
-        known = {row["path"]: row["kernel_id"] for row in self.cursor.execute("SELECT path, kernel_id FROM session")}
+        known: dict[str, str] = {
+            row["path"]: row["kernel_id"] for row in self.cursor.execute("SELECT path, kernel_id FROM session")
+        }
         for identity in self.kernel_manager.list_kernel_ids():
             folder = self.kernel_manager.folder_of(identity)
             if folder is None:
                 continue
             path = f"{folder.id}/{folder.notebook.name}"
-            if known.get(path) not in self.kernel_manager:
+            if known.get(path, "") not in self.kernel_manager:
                 self.cursor.execute("DELETE FROM session WHERE path=?", (path,))
                 name = str(uuid.uuid5(uuid.NAMESPACE_URL, path + identity))
                 await self.save_session(name, path=path, name=folder.notebook.name, type="notebook", kernel_id=identity)

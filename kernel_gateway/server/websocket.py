@@ -22,7 +22,8 @@ class SessionConnection(ZMQChannelsWebsocketConnection):
         return False
 
     def handle_incoming_message(self, incoming_msg: Any) -> None:
-        magic = magic_of(self.kernel_manager.kernel_name)
+        kernel: Any = self.kernel_manager
+        magic = magic_of(kernel.kernel_name)
         if magic and self.subprotocol == _V1:
             incoming_msg = _with_magic_v1(incoming_msg, magic)
         elif magic and isinstance(incoming_msg, str):
