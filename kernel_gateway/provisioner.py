@@ -115,7 +115,13 @@ class SessionProvisioner(KernelProvisionerBase):
         info.pop("kernel_name", None)
         info["key"] = info["key"].encode()
         self.connection_info = info
+        self._drop_connection_file()
         return info
+
+    def _drop_connection_file(self) -> None:
+        """What a server that was killed left under this kernel id: a manager that finds it there loads nothing."""
+        with suppress(OSError, TypeError):
+            Path(getattr(self.parent, "connection_file", None) or "").unlink()
 
     async def _create(self, settings: Settings) -> SessionFolder:
         from .cli.opening import Opening, create

@@ -63,7 +63,11 @@ class SessionKernelManager(AsyncMappingKernelManager):
                     self.let_go(identity)
             folders = list(bindings.running(SessionStore(load_settings().data)))
             fresh = [folder for folder in folders if bindings.kernel_id(folder) not in self]
-            await asyncio.gather(*(self._attach(folder) for folder in fresh))
+            found = await asyncio.gather(*(self._attach(folder) for folder in fresh), return_exceptions=True)
+            for folder, failed in zip(fresh, found, strict=True):
+                if isinstance(failed, Exception):
+                    # One session that cannot be reached keeps nobody from the others.
+                    self.log.error("The session %s cannot be attached to: %s", folder.id, failed)
 
     async def _attach(self, folder: SessionFolder) -> None:
         from ..supervisor.client import connect

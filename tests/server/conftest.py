@@ -100,7 +100,14 @@ class Serving:
         try:
             return await run(socket, code, **message)
         finally:
-            socket.close()
+            await close(socket)
+
+
+async def close(socket: WebSocketClientConnection) -> None:
+    """Until it is closed at both ends."""
+    socket.close()
+    while await socket.read_message() is not None:
+        pass
 
 
 async def run(socket: WebSocketClientConnection, code: str, **message: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pexpect
 import pytest
 
 from kernel_gateway.session.folder import SessionFolder, SessionStore
-from tests.server.conftest import Serving, environment, free_port
+from tests.server.conftest import Serving, environment, free_port, wait_for_port
 
 BIN = Path(sys.executable).parent
 NETWORK = (
@@ -33,7 +34,10 @@ def outside(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def sessions_with(place: Path, code: str) -> list[SessionFolder]:
     def ran(folder: SessionFolder) -> bool:
-        return any(r["kind"] == "start" and r["source"].strip() == code for r in map(json.loads, folder.journal.open()))
+        return any(
+            r["kind"] == "start" and r["source"].strip() == code
+            for r in map(json.loads, folder.journal.read_text().splitlines())
+        )
 
     return [folder for folder in SessionStore(place / "data") if ran(folder)]
 
@@ -52,6 +56,7 @@ def run(place: Path, *command: str) -> str:
         capture_output=True,
         text=True,
         timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -61,7 +66,11 @@ def test_the_kernelspec_is_one_more(place: Path) -> None:
     ours = {**environment(place)}
     without = {k: v for k, v in ours.items() if k != "JUPYTER_PATH"}
     with_it, before = (
-        json.loads(subprocess.run([BIN / "jupyter", "kernelspec", "list", "--json"], env=e, capture_output=True).stdout)
+        json.loads(
+            subprocess.run(
+                [BIN / "jupyter", "kernelspec", "list", "--json"], env=e, capture_output=True, check=True
+            ).stdout
+        )
         for e in (ours, without)
     )
     assert set(with_it["kernelspecs"]) == {*before["kernelspecs"], "cell-gateway"}
@@ -150,10 +159,6 @@ def test_a_second_jupyter_server_in_front_of_us(serving: Serving) -> None:
     try:
         client = Serving(serving.place)
         client.port = port
-        import asyncio
-
-        from tests.server.conftest import wait_for_port
-
         wait_for_port(port, front)
         kernel = client.new_kernel(name="python3")
         said = asyncio.run(client.run(kernel, f"import os\nprint('KERNEL_SECRET' in os.environ)\n{NETWORK}"))

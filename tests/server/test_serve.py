@@ -19,7 +19,7 @@ from kernel_gateway.errors import BadRequest
 from kernel_gateway.server.app import check_binding
 from kernel_gateway.session.folder import SessionFolder, SessionStore
 from tests.conftest import alive
-from tests.server.conftest import V1, Serving, environment, execute_request
+from tests.server.conftest import V1, Serving, close, environment, execute_request
 
 NETWORK = "import os\nprint(sorted(os.listdir('/sys/class/net')) if os.path.exists('/sys/class/net') else ['lo'])"
 
@@ -31,7 +31,11 @@ def session_of(serving: Serving, kernel: str) -> SessionFolder:
 
 
 def sources(folder: SessionFolder) -> list[str]:
-    return [record["source"] for record in map(json.loads, folder.journal.open()) if record["kind"] == "start"]
+    return [
+        record["source"]
+        for record in map(json.loads, folder.journal.read_text().splitlines())
+        if record["kind"] == "start"
+    ]
 
 
 async def test_a_kernel_posted_without_a_body_is_a_recorded_session_without_network(serving: Serving) -> None:
@@ -68,7 +72,7 @@ async def test_code_of_a_bash_kernel_is_a_bash_cell(serving: Serving, protocol: 
     while "42" not in said:
         raw: Any = await asyncio.wait_for(socket.read_message(), 60)
         said += repr(deserialize_msg_from_ws_v1(raw)) if protocol else raw
-    socket.close()
+    await close(socket)
     assert '%%bash\nx=41; echo "$((x + 1))"' in sources(session_of(serving, kernel))
 
 
@@ -105,6 +109,7 @@ async def test_a_graceful_end_stops_no_session_and_no_running_cell(serving: Serv
         await asyncio.sleep(0.05)
     started = time.monotonic()
     assert await asyncio.to_thread(serving.end) == 0
+    await close(socket)
     assert time.monotonic() - started < 30
     serving.start()
     assert await serving.run(kernel, "print(done)") == "7\n"
