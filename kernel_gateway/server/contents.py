@@ -54,6 +54,23 @@ class SessionContents(AsyncLargeFileManager):
                 raise web.HTTPError(404, f"No such file or directory: {path}")
         return found
 
+    async def _dir_model(self, path: str, content: bool = True) -> dict[str, Any]:
+        """A listing has what could be got; links, devices and internals are passed over."""
+        model: dict[str, Any] = await super()._dir_model(path, content=False)
+        if content:
+            names = sorted(
+                entry.name for entry in Path(self._get_os_path(path)).iterdir() if self.should_list(entry.name)
+            )
+            found = [await self._entry(f"{path}/{name}") for name in names]
+            model |= {"format": "json", "content": [entry for entry in found if entry is not None]}
+        return model
+
+    async def _entry(self, path: str) -> Any:
+        try:
+            return await self.get(path, content=False)
+        except (web.HTTPError, OSError):
+            return None
+
     @contextmanager
     def open(self, os_path: str, *args: Any, **kwargs: Any) -> Generator[Any]:
         """For reading. Code inside may put a link in place of a folder at any moment: the kernel refuses to follow it."""
