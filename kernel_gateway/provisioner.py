@@ -124,8 +124,10 @@ class SessionProvisioner(KernelProvisionerBase):
             Path(getattr(self.parent, "connection_file", None) or "").unlink()
 
     async def _create(self, settings: Settings) -> SessionFolder:
-        from .cli.opening import Opening, create
+        from .cli.opening import Opening, create, ensured_image
 
+        # The first time it is built, which takes minutes: in a thread, others go on.
+        await asyncio.to_thread(ensured_image, settings)
         folder = await create(settings, Opening())
         name = getattr(self.parent, "kernel_name", "") or "cell-gateway"
         bindings.bind(folder, str(self.kernel_id), name)

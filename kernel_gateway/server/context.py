@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from anthropic import AsyncAnthropic
-
-from ..agent.failures import model_errors
-from ..agent.model import Model
-from ..agent.pricing import price_of
 from ..cli.keys import NO_KEY
 from ..config import Settings, load_settings
 from ..errors import BadRequest
+
+if TYPE_CHECKING:
+    from ..agent.model import Model
 
 _SECRETS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 
@@ -36,6 +35,13 @@ class Context:
         """Raises BadRequest that names the ways on when there is no key."""
         if not self._keys and not self._base_url:
             raise BadRequest("There is no key for the model.", NO_KEY)
+        # Here, since a server of somebody else's that only knows the extension pays for no SDK.
+        from anthropic import AsyncAnthropic
+
+        from ..agent.failures import model_errors
+        from ..agent.model import Model
+        from ..agent.pricing import price_of
+
         api_key, auth_token = (self._keys.get(secret) for secret in _SECRETS)
         if not self._keys:
             # A server of one's own asks for no key; the SDK does.
