@@ -82,11 +82,13 @@ def test_a_question_of_the_network_is_answered_here(page: Page, server: Server, 
     """The host does not exist, so a yes gives 502."""
     session = server.new(f"ask-{answer[0].lower()}", egress="ask")
     page.locator(f"#s-{session.rpartition('/')[2]}").wait_for()
-    code = "import subprocess\nprint(subprocess.getoutput(\"curl -s -w '%{http_code}' http://nowhere.invalid/x\"))"
+    server.run(session, "pass")
+    # The page attends to a session that has just come to life after its next look.
+    code = "import subprocess, time\ntime.sleep(4)\nprint(subprocess.getoutput(\"curl -s -w '%{http_code}' http://nowhere.invalid/x\"))"
     with ThreadPoolExecutor() as pool:
         running = pool.submit(server.run, session, code)
         question = page.get_by_role("alertdialog")
-        expect(question).to_contain_text("wants to reach nowhere.invalid")
+        expect(question).to_contain_text("wants to reach nowhere.invalid", timeout=30_000)
         expect(question.get_by_role("button", name="Deny")).to_be_focused()
         question.get_by_role("button", name=answer).click()
         expect(question).to_have_count(0)
