@@ -125,7 +125,8 @@ async def other_sessions_socket(arena: Arena) -> None:
             )
             for s in (one, two)
         ]
-        assert inodes[0] != inodes[1] or inodes[0] == "[]"
+        # gVisor numbers the files of each sandbox itself, from the same beginning.
+        assert inodes[0] != inodes[1] or inodes[0] == "[]" or arena.engine == "gvisor"
 
 
 async def questions_flood(arena: Arena) -> None:
