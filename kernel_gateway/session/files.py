@@ -205,7 +205,7 @@ class _Writer:
         digest, size = hashlib.sha256(), 0
         fd = _create_file(parent, temporary, self.owner)
         try:
-            with _disk_errors():
+            with disk_errors():
                 while data := os.read(source, CHUNK_BYTES):
                     self._take(len(data))
                     digest.update(data)
@@ -280,7 +280,8 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 @contextmanager
-def _disk_errors() -> Generator[None]:
+def disk_errors() -> Generator[None]:
+    """Raises DiskFull in place of the system's errors for a full disk or quota."""
     try:
         yield
     except OSError as error:

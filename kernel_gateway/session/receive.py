@@ -11,9 +11,9 @@ import stat
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
-from ..errors import BadRequest, DiskFull, FileTooLarge, NotFound, UnsafePath
+from ..errors import BadRequest, FileTooLarge, NotFound, UnsafePath
 from .beneath import FOLDER_FLAGS, open_beneath, opened_folder, split_path
-from .files import Uploaded
+from .files import Uploaded, disk_errors
 from .folder import SessionFolder
 from .policy import Policy
 
@@ -38,7 +38,7 @@ class Arriving:
             raise FileTooLarge(self.path, self.size, self._limit)
         self._digest.update(data)
         view = memoryview(data)
-        with _disk_errors():
+        with disk_errors():
             while view:
                 view = view[os.write(self._fd, view) :]
 
@@ -86,7 +86,7 @@ def _parent(root: int, parts: tuple[str, ...], owner: int | None) -> int:
     current = os.dup(root)
     for part in parts:
         try:
-            with suppress(FileExistsError), _disk_errors():
+            with suppress(FileExistsError), disk_errors():
                 os.mkdir(part, 0o755, dir_fd=current)
                 fresh = os.open(part, FOLDER_FLAGS, dir_fd=current)
                 if owner is not None:
@@ -132,13 +132,3 @@ def sha256_of(fd: int) -> str:
         digest.update(data)
         offset += len(data)
     return digest.hexdigest()
-
-
-@contextmanager
-def _disk_errors() -> Generator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull("The disk that holds the session is full.", "Free some space, then try again.") from error
-        raise
