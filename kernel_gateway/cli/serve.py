@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +30,10 @@ def serve(
     """Serve sessions over HTTP: REST, the sessions page, and everything a Jupyter client knows."""
     if (certfile is None) != (keyfile is None):
         raise BadRequest("--certfile and --keyfile come together.")
+    from ..server.handover import hand_over
+
+    token = hand_over(token)
+    # After that, since these take long to import.
     from ..server.app import check_binding, new_server
     from ..server.context import Context
 
@@ -39,9 +42,7 @@ def serve(
     options["ServerApp"] |= {"certfile": str(certfile or ""), "keyfile": str(keyfile or "")}
     if log_json:
         options["ServerApp"]["logging_config"] = JSON_LOGS
-    context = Context.take()
-    os.environ.pop("JUPYTER_TOKEN", None)
-    new_server(context, options).start()
+    new_server(Context.take(), options).start()
 
 
 JSON_LOGS: dict[str, Any] = {"formatters": {"console": {"class": "kernel_gateway.server.logs.JsonFormatter"}}}

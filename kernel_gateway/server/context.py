@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..cli.keys import NO_KEY
+from ..agent.keys import NO_KEY
 from ..config import Settings, load_settings
 from ..errors import BadRequest
+from .handover import TOKEN
 
 if TYPE_CHECKING:
     from ..agent.model import Model
+    from .turns import Turns
 
 _SECRETS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 
@@ -27,9 +30,20 @@ class Context:
 
     @classmethod
     def take(cls, environ: MutableMapping[str, str] = os.environ) -> Context:
-        """The settings, and the model's key taken **out of** the environment, so that no child of this process ever gets it."""
+        """The settings, and the model's key taken **out of** the environment, so that no child of this process ever gets it.
+
+        Before it a command that serves calls `hand_over`, since ``/proc/<pid>/environ`` shows what a process began with.
+        """
         keys = {name: value for name in _SECRETS if (value := environ.pop(name, ""))}
+        environ.pop(TOKEN, None)
         return cls(load_settings(), keys, environ.get("ANTHROPIC_BASE_URL"))
+
+    @cached_property
+    def turns(self) -> Turns:
+        """Where all turns of the model run."""
+        from .turns import Turns
+
+        return Turns(self.settings, self.model)
 
     def model(self, name: str) -> Model:
         """Raises BadRequest that names the ways on when there is no key."""
