@@ -38,6 +38,12 @@ class SessionBusy(GatewayError):
     status = 409
 
 
+class MessageKnown(BadRequest):
+    """A prompt with a key of its sender's that the journal holds already. HTTP 409."""
+
+    status = 409
+
+
 class FileTooLarge(BadRequest):
     """An upload over the session's limit; refused before the body is read. HTTP 413."""
 

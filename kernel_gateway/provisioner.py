@@ -20,6 +20,7 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 from .config import Settings, load_settings
 from .errors import SupervisorUnavailable
 from .server import bindings
+from .server.rest.waking import open_at_once
 from .session.folder import SessionFolder, SessionStore
 from .supervisor.client import SessionClient, connect
 
@@ -95,15 +96,19 @@ class SessionProvisioner(KernelProvisionerBase):
         return {**{k: v for k, v in kwargs.items() if k not in ("env", "cwd")}, "cmd": []}
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> Any:
-        """Raises GatewayError when there can be no session here: there is no unsandboxed kernel to fall back to."""
-        settings = load_settings()
-        store = SessionStore(settings.data)
-        folder = self.folder or bindings.bound(store, str(self.kernel_id))
-        is_new = folder is None
-        if folder is None:
-            folder = await self._create(settings)
-        self.folder = folder
-        async with connect(folder) as client:
+        """Raises GatewayError when there can be no session here: there is no unsandboxed kernel to fall back to.
+
+        ``attach`` (of our server): only to a session that runs; SupervisorUnavailable when it does not.
+        """
+        settings, is_new, attach = load_settings(), False, bool(kwargs.get("attach"))
+        if self.folder is None:
+            self.folder = bindings.bound(SessionStore(settings.data), str(self.kernel_id))
+            if self.folder is None:
+                self.folder, is_new = await self._create(settings), True
+            elif not attach:
+                await open_at_once(settings, self.folder)
+        folder = self.folder
+        async with connect(folder, start=not attach) as client:
             hello = await client.hello()
             if hello["generation"] == 0:
                 hello = await client.hello(kernel=True)
@@ -124,11 +129,9 @@ class SessionProvisioner(KernelProvisionerBase):
             Path(getattr(self.parent, "connection_file", None) or "").unlink()
 
     async def _create(self, settings: Settings) -> SessionFolder:
-        from .cli.opening import Opening, create, ensured_image
+        from .session.opening import create
 
-        # The first time it is built, which takes minutes: in a thread, others go on.
-        await asyncio.to_thread(ensured_image, settings)
-        folder = await create(settings, Opening())
+        folder = await create(settings)
         name = getattr(self.parent, "kernel_name", "") or "cell-gateway"
         bindings.bind(folder, str(self.kernel_id), name)
         return folder

@@ -14,11 +14,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from kernel_gateway.agent.ground import Ground
 from kernel_gateway.agent.listener import Silent
 from kernel_gateway.agent.model import Model
 from kernel_gateway.agent.turn import Turn
 from kernel_gateway.cli.opening import Opening, opened, put_files
-from kernel_gateway.cli.turns import Ground, attachments_of
+from kernel_gateway.cli.turns import attachments_of
 from kernel_gateway.config import Settings, load_settings
 from kernel_gateway.demo.run import loopback_client
 from kernel_gateway.scripted_model import ScriptedModel

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import BadRequest
+from ..errors import BadRequest, MessageKnown
 from ..journal import read
 from ..session.files import get
 from ..session.lock import turn_lock
@@ -51,6 +51,18 @@ class TurnResult:
     presented: list[Found] = field(default_factory=list[Found])
     changed: list[Found] = field(default_factory=list[Found])
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "turn": self.turn,
+            "stop_reason": self.stop_reason,
+            "text": self.text,
+            "calls": self.calls,
+            "usage": self.usage.to_json(),
+            "cost": self.cost,
+            "presented": [dict(f) for f in self.presented],
+            "changed": [dict(f) for f in self.changed],
+        }
+
 
 class Turn:
     """One prompt at a time on one session. ``system`` must be the same text in each turn of a session, for the prompt cache."""
@@ -72,21 +84,26 @@ class Turn:
         self._asking: Asking | None = None
         self._interrupted = asyncio.Event()
 
-    async def ask(self, prompt: str, attachments: Sequence[Attachment] = ()) -> TurnResult:
+    async def ask(self, prompt: str, attachments: Sequence[Attachment] = (), message: str | None = None) -> TurnResult:
         """A new turn. One that still waits to be resumed is closed first: what ran is kept, the rest answered as not run.
 
-        Raises SessionBusy, BadRequest (a budget that cannot be kept), ModelFailure (the turn stays resumable), and what hinders cells
+        ``message`` is the caller's own key of the prompt, such as a chat's: each is asked once, ever. Raises MessageKnown for one
+        that was, SessionBusy, BadRequest (a budget that cannot be kept), ModelFailure (the turn stays resumable), and what hinders cells
         from running (KernelDied, SupervisorUnavailable, DiskFull …).
         """
         self._check(prompt, attachments)
         prompt = storable(prompt)
         with turn_lock(self.client.folder):
             conversation = await self._load()
+            if message is not None and conversation.has("prompt", message=message):
+                raise MessageKnown(f"The message {message} was asked already.")
             if pending := pending_turn(conversation.records):
                 await self._close(pending.turn, "abandoned")
             turn = conversation.next_turn()
             await conversation.record("turn", turn=turn, state="started")
-            fields = {"text": prompt, "attachments": attachment_fields(attachments)}
+            fields: dict[str, Any] = {"text": prompt, "attachments": attachment_fields(attachments)}
+            if message is not None:
+                fields["message"] = message
             await conversation.record("prompt", cell=cell_id(turn, "prompt"), turn=turn, **fields)
             await self._say(turn, prompt, attachments)
             await self._begin(turn).changes.look()

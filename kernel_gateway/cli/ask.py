@@ -28,7 +28,7 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Ask the model. What it runs become cells of a notebook, on a new session or a given one."""
-    from .keys import require_key
+    from ..agent.keys import require_key
 
     require_key()
     from ..config import load_settings

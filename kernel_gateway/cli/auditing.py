@@ -15,9 +15,9 @@ from ..egress.state import EgressState
 from ..errors import BadRequest, SupervisorUnavailable
 from ..journal import now
 from ..session.folder import SessionFolder, SessionStore
+from ..session.opening import owner_name
 from ..session.policy import Policy
 from ..supervisor.client import connect
-from .opening import owner_name
 from .say import print_table, say, say_data
 from .sizes import shown_size
 from .terminal import escape_name

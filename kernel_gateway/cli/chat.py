@@ -23,7 +23,7 @@ def chat(
     out: Out = None,
 ) -> None:
     """Talk with the model: Enter sends, Alt-Enter begins a line, Ctrl-C interrupts, Ctrl-D leaves, /help shows the rest."""
-    from .keys import require_key
+    from ..agent.keys import require_key
     from .say import require_terminal
 
     require_terminal()

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from ..agent.keys import found_keys
 from ..config import Settings, load_settings
 from ..egress.upstreams import pip_upstreams
 from ..errors import GatewayError, NotFound
 from ..image.store import ImageStore
 from ..sandbox.doctor import Finding, probe
 from ..sandbox.engines import probe_containers
-from .keys import found_keys
 from .say import has_colour, say_data
 from .sizes import shown_size
 from .terminal import clean_text

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import shlex
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -13,10 +11,10 @@ from pathlib import Path
 from ..config import Settings
 from ..errors import BadRequest, SupervisorUnavailable
 from ..image.image import Image
-from ..image.store import ImageStore
+from ..session import opening as session_opening
 from ..session.folder import SessionFolder, SessionStore
 from ..session.mounts import MountRequest, add_mounts, parse_mount
-from ..session.pool import Pool, fill_in_background
+from ..session.pool import fill_in_background
 from ..supervisor.client import SessionClient, connect
 from .display import Display
 from .pictures import links
@@ -67,29 +65,16 @@ async def find_or_create(settings: Settings, opening: Opening) -> SessionFolder:
 
 
 async def create(settings: Settings, opening: Opening) -> SessionFolder:
-    """A new session, once it is sure that a sandbox can be made and the image is there."""
-    from ..sandbox.engines import make_engine, presumed
-    from ..session.create import create_session, session_values
-
-    values = session_values(
-        settings,
-        image=ensured_image(settings),
-        engine=presumed(settings["engine"]),
-        mounts=parse_mounts(settings, opening.mounts),
-        model=settings["model"],
-        owner=owner_name(),
-    )
-    if settings["pool.size"] and (claimed := await Pool(settings.data).claim(values, opening.new_name)):
-        # Its sandbox runs already: there is nothing to try.
-        return claimed
-    values["engine"] = make_engine(settings["engine"]).name
-    return create_session(settings.data, values, opening.new_name)
+    """Progress shows on a terminal."""
+    # Here and not by what follows, which would do it in a thread: Ctrl-C then waited for the end of it.
+    ensured_image(settings)
+    return await session_opening.create(settings, opening.new_name, parse_mounts(settings, opening.mounts))
 
 
 def ensured_image(settings: Settings) -> Image:
     with progress(f"Preparing the image {settings['image']}") as line:
-        return ImageStore(settings.images).ensure(
-            settings["image"], lambda step, fraction: line.update(f"Image: {step} ({fraction:.0%})")
+        return session_opening.ensured_image(
+            settings, lambda step, fraction: line.update(f"Image: {step} ({fraction:.0%})")
         )
 
 
@@ -141,13 +126,6 @@ async def put_files(client: SessionClient, paths: Sequence[Path]) -> list[dict[s
         for name, reason in upload.skipped:
             say(f"Skipped {upload.top}/{name}: {reason}.")
     return records
-
-
-def owner_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
 
 
 def say_pictures(folder: SessionFolder, display: Display) -> None:

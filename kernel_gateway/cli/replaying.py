@@ -20,8 +20,9 @@ from ..replay.replay import Progress
 from ..replay.source import RecordedCell, Recording, read_recording
 from ..sandbox.engine import Engine
 from ..session.folder import SessionFolder, SessionStore
+from ..session.opening import owner_name
 from .display import Display
-from .opening import ensured_image, owner_name
+from .opening import ensured_image
 from .options import complete_session
 from .say import is_terminal, progress, say
 from .terminal import escape_name

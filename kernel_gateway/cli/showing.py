@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from ..agent.ground import Ground
 from ..config import Settings
 from ..demo.run import run_demo
 from .asking import exit_code
 from .opening import Opening, opened, say_pictures
 from .say import say
-from .turns import Ground, Teller, check_out, write_out
+from .turns import Teller, check_out, write_out
 
 
 async def show_demo(settings: Settings, out: Path) -> int:

@@ -17,26 +17,22 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from ..agent.conversation import Attachment, pending_turn
+from ..agent.ground import Ground
+from ..agent.keys import require_key, stand_in_key
 from ..agent.listener import Listener, Silent
 from ..agent.model import Model
-from ..agent.pictures import Convert, sandbox_converter
+from ..agent.pictures import Convert
 from ..agent.pricing import Budget, Usage, require_price
-from ..agent.prompt import session_facts, system_prompt
 from ..agent.turn import Turn, TurnResult
 from ..config import Settings
-from ..egress.state import EgressState
 from ..errors import BadRequest, GatewayError
-from ..image.store import ImageStore
 from ..journal import read
-from ..sandbox.engines import make_engine
 from ..session.folder import SessionFolder, SessionStore
-from ..session.policy import Policy
 from ..supervisor.client import SessionClient
 from ..supervisor.runs import Output, RunResult
 from .cells import say_end
 from .display import Display, Words, words_on
 from .interrupts import interruptible
-from .keys import require_key, stand_in_key
 from .questions import answering
 from .say import has_colour, is_terminal, say
 from .sizes import shown_size
@@ -70,27 +66,6 @@ def say_what_leaves(settings: Settings) -> None:
     say(textwrap.fill(WHAT_LEAVES.format(where=where), Console(stderr=True).width) + "\n")
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o711)
     told.touch()
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What the turns of a session stand on: what the model is told, and who makes its pictures smaller."""
-
-    system: str
-    convert: Convert
-
-    @classmethod
-    async def of(cls, settings: Settings, client: SessionClient) -> Ground:
-        """Waits for the kernel: what the model is told about isolation must be true from the first turn on."""
-        await client.hello(kernel=True)
-        values = client.folder.read()
-        image = ImageStore(settings.images).find(values["image"]["digest"])
-        kernels = [r for r in read(client.folder.journal).records if r["kind"] == "kernel"]
-        mode = Policy.from_json(values.get("policy", {})).egress
-        hosts = EgressState.load(client.folder.internals / "egress.json").allowed(mode, settings.egress_hosts.values())
-        facts = session_facts(values, image, kernels[-1].get("isolation", {}) if kernels else {}, hosts)
-        engine, policy = make_engine(values["engine"]), Policy.from_json(values.get("policy", {}))
-        return cls(system_prompt(facts), sandbox_converter(engine, image.root, policy))
 
 
 @dataclass
@@ -229,19 +204,9 @@ def say_cost(usage: Usage, cost: float | None) -> None:
 
 def described(client: SessionClient, result: TurnResult, attachments: Sequence[Attachment]) -> dict[str, Any]:
     """The JSON of ``ask``."""
-    return {
-        "session": client.folder.id,
-        "notebook": str(client.folder.notebook),
-        "turn": result.turn,
-        "stop_reason": result.stop_reason,
-        "text": result.text,
-        "calls": result.calls,
-        "usage": result.usage.to_json(),
-        "cost": result.cost,
-        "inputs": [{"path": a.path, "sha256": a.sha256, "bytes": a.bytes} for a in attachments],
-        "presented": [dict(f) for f in result.presented],
-        "changed": [dict(f) for f in result.changed],
-    }
+    inputs = [{"path": a.path, "sha256": a.sha256, "bytes": a.bytes} for a in attachments]
+    where = {"session": client.folder.id, "notebook": str(client.folder.notebook)}
+    return {**where, **result.to_json(), "inputs": inputs}
 
 
 def check_out(out: Path | None) -> None:

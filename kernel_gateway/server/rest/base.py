@@ -17,6 +17,8 @@ from tornado import web
 from ...config import Settings, load_settings
 from ...errors import BadRequest, GatewayError, NotFound
 from ...session.folder import SessionFolder, SessionStore
+from ...session.opening import owner_name
+from ..turns import Turns
 
 Body = dict[str, Any]
 Method = TypeVar("Method", bound=Callable[..., Awaitable[None]])
@@ -57,14 +59,17 @@ class GatewayHandler(APIHandler):
         return found if isinstance(found, Settings) else load_settings()
 
     @property
+    def turns(self) -> Turns:
+        found: Turns = self.gateway.turns
+        return found
+
+    @property
     def store(self) -> SessionStore:
         return SessionStore(self.gateway_settings.data)
 
     @property
     def person(self) -> str:
         """Who asks, for the audit. Where only a token is known it is whoever runs the server."""
-        from ...cli.opening import owner_name
-
         user = self.current_user
         name = str(getattr(user, "username", "") or "")
         return owner_name() if not name or getattr(user, "display_name", "").startswith("Anonymous") else name

@@ -120,9 +120,7 @@ class Interrupt(GatewayHandler):
         from ...supervisor.client import connect
 
         folder, body = self.session(name), self.body()
-        turns: dict[str, Any] = self.settings.setdefault("cell_gateway_turns", {})
-        if (turn := turns.get(folder.id)) is not None and "run" not in body:
-            await turn.interrupt()
+        if "run" not in body and await self.turns.stop(folder):
             self.send({"interrupted": True})
             return
         async with connect(folder, start=False) as client:

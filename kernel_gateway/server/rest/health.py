@@ -61,18 +61,16 @@ class Metrics(OverviewHandler):
     async def get(self) -> None:
         folders = await asyncio.to_thread(lambda: list(self.store))
         rows = await self.rows(folders)
-        text = generate_latest(REGISTRY) + generate_latest(_registry(rows, self.settings))
+        text = generate_latest(REGISTRY) + generate_latest(_registry(rows, len(self.turns)))
         self.finish(text, set_content_type=CONTENT_TYPE_LATEST)
 
 
-def _registry(rows: list[dict[str, Any]], settings: dict[str, Any]) -> CollectorRegistry:
+def _registry(rows: list[dict[str, Any]], turns: int) -> CollectorRegistry:
     registry = CollectorRegistry()
     sessions = Gauge("cell_gateway_sessions", "Sessions by state", ["state"], registry=registry)
     for state in STATES:
         sessions.labels(state).set(sum(r["state"] == state for r in rows))
-    Gauge("cell_gateway_turns", "Turns of the model that run", registry=registry).set(
-        len(settings.get("cell_gateway_turns", {}))
-    )
+    Gauge("cell_gateway_turns", "Turns of the model that run", registry=registry).set(turns)
     for key, what in (("memory_bytes", "Memory of live sandboxes"), ("disk_bytes", "Disk of all sessions")):
         Gauge(f"cell_gateway_{key}", what, registry=registry).set(sum(r[key] or 0 for r in rows))
     Gauge("cell_gateway_cells", "Cells of all sessions", registry=registry).set(sum(r["cells"] for r in rows))

@@ -81,6 +81,7 @@ _CELL = body(
 _TURN = body(
     ("prompt",),
     prompt={"type": "string", "minLength": 1},
+    id={"type": "string", "minLength": 1, "maxLength": 128},
     files={"type": "array", "items": _PATH, "maxItems": 100},
     model={"type": "string", "minLength": 1},
     max_turns={"type": "integer", "minimum": 1, "maximum": 1000},
@@ -123,6 +124,7 @@ ROUTES: tuple[Route, ...] = (
         },
     ),
     Route(f"{_I}/turns", turns.Turns, {"post": Operation("Ask the model", _TURN, media=(_EVENTS,))}),
+    Route(f"{_I}/turns/current", turns.Current, {"get": Operation("Hear the turn that runs", media=(_EVENTS,))}),
     Route(
         f"{_I}/interrupt",
         cells.Interrupt,

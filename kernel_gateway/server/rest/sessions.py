@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ...cli.opening import Opening
 from ...config import SETTINGS, Settings, load_settings
 from ...errors import BadRequest
 from ...session.folder import SessionFolder
 from ...session.lifetime import delete_session, stop_session
+from ...session.opening import create
 from ...session.policy import Policy
 from ...supervisor.client import connect
 from .base import GatewayHandler, guarded
@@ -53,12 +53,9 @@ class Sessions(OverviewHandler):
 
     @guarded
     async def post(self) -> None:
-        from ...cli.opening import create
-
         body = self.body()
         settings = chosen(self.gateway_settings, body)
-        opening = Opening(new_name=body.get("name"), mounts=[])
-        folder = await create(settings, opening)
+        folder = await create(settings, body.get("name"))
         inputs = body.get("inputs", [])
         if inputs:
             from .files import put_text

@@ -5,20 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ...agent.conversation import Attachment
 from ...agent.listener import Silent
-from ...agent.model import Model
-from ...agent.pricing import Budget, Usage, require_price
-from ...agent.turn import Turn, TurnResult
-from ...config import Settings
-from ...errors import SessionBusy
-from ...session.folder import SessionFolder
-from ...supervisor.client import SessionClient
+from ...agent.pricing import Budget, Usage
+from ...errors import NotFound
 from ...supervisor.runs import Output, RunResult
+from ..turns import Running
 from .base import guarded
 from .files import attached
-from .stream import Events, StreamHandler, background
-from .waking import awake
+from .stream import Events, StreamHandler
 
 
 class Telling(Silent):
@@ -52,86 +46,48 @@ class Telling(Silent):
     def notice(self, text: str) -> None:
         self._events.put("notice", {"text": text})
 
-
-def model_for(gateway: Any, settings: Settings, folder: SessionFolder, chosen: str | None) -> Model:
-    """The one that is asked for, else the session's, else the settings'; with the key that the server holds."""
-    name = chosen or folder.read().get("model") or settings["model"]
-    connected = getattr(gateway, "model", None)
-    if callable(connected):
-        found: Any = connected(name)
-        return found
-    from ...cli.keys import require_key, stand_in_key
-
-    require_key()
-    return Model.connect(name, api_key=stand_in_key(), prices=settings.prices)
+    def question(self, event: dict[str, Any]) -> None:
+        self._events.put(event["event"], event)
 
 
-class Turns(StreamHandler):
+class Followed(StreamHandler):
+    async def follow(self, running: Running, telling: Telling, events: Events) -> None:
+        """Until the turn ends or the reader leaves; the turn goes on then, and its questions are nobody's."""
+        ending = asyncio.create_task(_end(running, events))
+        try:
+            await self.write_events(events)
+        finally:
+            ending.cancel()
+            running.leave(telling)
+
+
+class Turns(Followed):
     @guarded
     async def post(self, name: str) -> None:
-        folder, body = self.session(name), self.body()
-        turns: dict[str, Turn] = self.settings.setdefault("cell_gateway_turns", {})
-        if folder.id in turns:
-            raise SessionBusy(f"The session {folder.id} is in the middle of a turn.", "Wait, or POST …/interrupt.")
-        model = model_for(self.gateway, self.gateway_settings, folder, body.get("model"))
-        budget = Budget(body.get("max_turns", 50), body.get("max_cost"))
-        if budget.max_cost is not None:
-            require_price(model.name, model.price)
+        folder, body, events = self.session(name), self.body(), Events()
+        budget, telling = Budget(body.get("max_turns", 50), body.get("max_cost")), Telling(events)
         attachments = await attached(folder, body.get("files", []))
-        events = Events()
-        task = asyncio.create_task(self._work(folder, model, budget, body["prompt"], attachments, events))
-        background(self.settings, task)
-        await self.write_events(events)
-
-    async def _work(
-        self,
-        folder: SessionFolder,
-        model: Model,
-        budget: Budget,
-        prompt: str,
-        attachments: list[Attachment],
-        events: Events,
-    ) -> None:
-        turns: dict[str, Turn] = self.settings["cell_gateway_turns"]
-        failed: BaseException | None = None
-        try:
-            async with awake(self.gateway_settings, folder) as client:
-                turn = await self._turn(client, model, budget, events)
-                turns[folder.id] = turn
-                asking = asyncio.create_task(client.questions(lambda found: events.put(found["event"], found)))
-                try:
-                    await turn.resume()
-                    result = await turn.ask(prompt, attachments)
-                finally:
-                    asking.cancel()
-                    await asyncio.gather(asking, return_exceptions=True)
-                await client.notebook()
-            events.put("end", described(folder, result))
-        except BaseException as error:
-            failed = error
-            raise
-        finally:
-            turns.pop(folder.id, None)
-            await model.close()
-            events.end(failed)
-
-    async def _turn(self, client: SessionClient, model: Model, budget: Budget, events: Events) -> Turn:
-        from ...cli.turns import Ground
-
-        ground = await Ground.of(self.gateway_settings, client)
-        await model.learn()
-        return Turn(client, model, Telling(events), budget, system=ground.system, convert=ground.convert)
+        asked = (body["prompt"], attachments, body.get("id"))
+        running = self.turns.begin(folder, asked, telling, model=body.get("model"), budget=budget)
+        await self.follow(running, telling, events)
 
 
-def described(folder: SessionFolder, result: TurnResult) -> dict[str, Any]:
-    return {
-        "session": folder.id,
-        "turn": result.turn,
-        "stop_reason": result.stop_reason,
-        "text": result.text,
-        "calls": result.calls,
-        "usage": result.usage.to_json(),
-        "cost": result.cost,
-        "presented": [dict(f) for f in result.presented],
-        "changed": [dict(f) for f in result.changed],
-    }
+class Current(Followed):
+    """The turn that runs, for a reader who comes or comes back."""
+
+    @guarded
+    async def get(self, name: str) -> None:
+        running, events = self.turns.running(self.session(name)), Events()
+        if running is None:
+            raise NotFound(f"No turn of {name} runs here.", "What was said is in GET …/notebook")
+        telling = Telling(events)
+        running.join(telling)
+        await self.follow(running, telling, events)
+
+
+async def _end(running: Running, events: Events) -> None:
+    await asyncio.wait([running.ended])
+    error = running.ended.exception()
+    if error is None:
+        events.put("end", {"session": running.folder.id, **running.ended.result().to_json()})
+    events.end(error)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 
-from kernel_gateway.config import load_settings
+from kernel_gateway.server.context import Context
 from kernel_gateway.server.page.handlers import handlers as page_handlers
 from kernel_gateway.server.rest.handlers import handlers as rest_handlers
 
@@ -19,7 +18,7 @@ class Routes(ExtensionApp):
     load_other_extensions = False
 
     def initialize_settings(self) -> None:
-        self.settings["cell_gateway"] = SimpleNamespace(settings=load_settings())
+        self.settings["cell_gateway"] = Context.take()
 
     def initialize_handlers(self) -> None:
         self.handlers.extend([*rest_handlers, *page_handlers])
