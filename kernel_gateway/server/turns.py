@@ -171,6 +171,8 @@ class Turns:
     def __init__(self, settings: Settings, connect_model: Callable[[str], Model]) -> None:
         self._settings, self._connect_model = settings, connect_model
         self._running: dict[str, Running] = {}
+        # Who is told of each turn as it begins.
+        self.watchers: list[Callable[[Running], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
@@ -213,6 +215,8 @@ class Turns:
             require_price(connected.name, connected.price)
         running = self._running[folder.id] = Running(folder)
         running.join(listener)
+        for watcher in self.watchers:
+            watcher(running)
         task = asyncio.create_task(self._go(running, connected, budget, asked))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
