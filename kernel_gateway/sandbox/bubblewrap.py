@@ -158,6 +158,7 @@ async def _open_gate(ours: socket.socket, processes: _Processes, log: _Log, plan
             raise EngineUnavailable(
                 f"The sandbox runs as user id {uid}, not {plan.uid}.", "Please report this: nothing was run in it."
             )
+        plan.limit.confine(command)
         ours.send(b"go\n")
     except BaseException as error:
         ours.close()

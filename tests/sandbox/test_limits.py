@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -25,6 +26,12 @@ has_groups = pytest.mark.skipif(limits.describe() == "rlimits", reason="no cgrou
 def small(session: Session) -> Session:
     session.policy = Policy(memory=200 * MEGABYTE, processes=40, cpus=1.0, disk=1024 * MEGABYTE)
     return session
+
+
+@pytest.fixture
+def without_groups(small: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
+    monkeypatch.setattr(limits, "_group_makers", lambda policy: [])
+    return small
 
 
 @has_groups
@@ -92,28 +99,82 @@ async def test_stats_of_a_group_count_kills(small: Session) -> None:
     assert stats["memory_peak_bytes"] > 150 * MEGABYTE
 
 
-async def test_a_resource_limit_refuses_memory_where_there_are_no_groups(
-    small: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "_group_makers", lambda policy: [])
-    small.policy = Policy(memory=600 * MEGABYTE, processes=40)
-    sandbox = await small.python("bytearray(2**30)")
+async def test_a_resource_limit_refuses_memory_where_there_are_no_groups(without_groups: Session) -> None:
+    without_groups.policy = Policy(memory=600 * MEGABYTE, processes=40)
+    sandbox = await without_groups.python("bytearray(2**30)")
     end = await sandbox.wait()
     assert "MemoryError" in sandbox.log_tail()
     assert (end.status, end.out_of_memory, sandbox.isolation["memory"]) == (1, False, "watched")
 
 
-async def test_the_sum_of_many_processes_is_watched_where_there_are_no_groups(
-    small: Session, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(limits, "_group_makers", lambda policy: [])
-    small.policy = Policy(memory=300 * MEGABYTE, processes=40)
+async def test_the_sum_of_many_processes_is_watched_where_there_are_no_groups(without_groups: Session) -> None:
+    without_groups.policy = Policy(memory=300 * MEGABYTE, processes=40)
     take = _TAKE_400_MB.replace("400", "200")
     code = (
         f"import os, time\nfor _ in range(3):\n    if os.fork() == 0:\n        exec({take!r}); break\ntime.sleep(1000)"
     )
-    end, _ = await small.run(PYTHON, "-c", code)
+    end, _ = await without_groups.run(PYTHON, "-c", code)
     assert (end.status, end.out_of_memory) == (-signal.SIGKILL, True)
+
+
+async def test_threads_and_what_is_only_reserved_are_no_memory_where_there_are_no_groups(
+    without_groups: Session,
+) -> None:
+    code = (
+        "import threading\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        # As Node does for WebAssembly: private, anonymous, no reserve, no access.
+        "libc.mmap.restype = ctypes.c_long\n"
+        "assert libc.mmap(None, ctypes.c_long(10 * 2**30), 0, 0x4022, -1, ctypes.c_long(0)) > 0\n"
+        "together = threading.Barrier(16)\n"
+        "def work(n):\n"
+        "    together.wait()\n"
+        "    return len(bytes(n))\n"
+        "with ThreadPoolExecutor(16) as pool:\n"
+        "    result = sum(pool.map(work, [1000] * 16))"
+    )
+    assert await without_groups.value(code) == 16_000
+
+
+async def test_shared_memory_is_watched_where_there_are_no_groups(without_groups: Session) -> None:
+    end, _ = await without_groups.run(PYTHON, "-c", _TAKE_400_MB + "import time; time.sleep(1000)")
+    assert (end.status, end.out_of_memory) == (-signal.SIGKILL, True)
+
+
+NAMESPACED = rlimits._counts_by_namespace(os.uname().release)
+
+
+def test_processes_are_counted_by_namespace_since_linux_5_14() -> None:
+    releases = {"5.4.0-200-generic": False, "5.14.0-503.el9": True, "6.18.4": True, "odd": False}
+    assert {release: rlimits._counts_by_namespace(release) for release in releases} == releases
+    assert ((resource.RLIMIT_NPROC, 8) in rlimits.create(Policy(processes=7), os.getuid()).inside) == (
+        NAMESPACED and os.getuid() != 0
+    )
+
+
+@pytest.mark.skipif(not NAMESPACED and os.getuid() != 0, reason="this kernel counts all that a user runs")
+async def test_what_one_sandbox_starts_is_not_held_against_another(
+    make_session: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "_group_makers", lambda policy: [])
+    one, other = make_session("one"), make_session("other")  # type: ignore[operator]
+    for session in (one, other):
+        session.policy = Policy(memory=200 * MEGABYTE, processes=40)
+    waiting = await other.python("print('ready', flush=True)\nimport time; time.sleep(1000)")
+    await line_of(waiting, "ready")
+    code = (
+        "import subprocess, threading\n"
+        "held = [subprocess.Popen(['/bin/sleep', '1000']) for _ in range(35)]\n"
+        "print('ready', flush=True); threading.Event().wait()"
+    )
+    many = await one.python(code)
+    await line_of(many, "ready")
+    await waiting.stop()
+    assert (
+        await other.value("import subprocess\nresult = [subprocess.run(['/bin/true']).returncode for _ in range(3)]")
+        == [0] * 3
+    )
+    await many.stop()
 
 
 @has_groups

@@ -33,6 +33,9 @@ class CgroupV2:
     def join_fds(self) -> list[int]:
         return groups.join_fds([self.folder])
 
+    def confine(self, command: int) -> None:
+        """It is in its groups since before it was bwrap."""
+
     def out_of_memory_kills(self) -> int:
         return groups.entry(self.folder / "memory.events", "oom_kill")
 

@@ -32,6 +32,10 @@ class Limits(Protocol):
         """Descriptors into which the first process writes ``0`` to enter; the caller closes them."""
         ...
 
+    def confine(self, command: int) -> None:
+        """Set what only counts inside on the first process there, before it runs anything of the session. Raises OSError."""
+        ...
+
     def out_of_memory_kills(self) -> int:
         """Processes of this sandbox that were killed for memory so far."""
         ...

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 SUPERVISOR_MB = 150
-# An ordinary user's limit is on addresses, of which a kernel that packs 200 MB takes several times that.
+# A kernel that packs 200 MB takes several times that.
 ROOMY = {"limits.memory": "4 GB"}
 
 

@@ -147,8 +147,7 @@ async def questions_flood(arena: Arena) -> None:
             "from concurrent.futures import ThreadPoolExecutor\nhosts = [f'h{n}.example' for n in range(60)] + ['h0.example'] * 20\n"
             "def one(n, host):\n    m = ''.join(chr(65 + int(c)) for c in str(n))\n"
             "    return ask(f'{m} http://{host}/ HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: close\\r\\n\\r\\n'.encode())\n"
-            # Few: each thread reserves address space, and an ordinary user's limit on memory counts that.
-            "with ThreadPoolExecutor(3) as pool:\n    result = sorted(set(pool.map(one, range(80), hosts)))"
+            "with ThreadPoolExecutor(10) as pool:\n    result = sorted(set(pool.map(one, range(80), hosts)))"
         )
         assert await outcome(session, flood) == "['403']"
         assert 0 < len(seen) <= MOST_ASKED
