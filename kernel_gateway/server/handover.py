@@ -42,7 +42,7 @@ def hand_over(token: str | None = None) -> str | None:
     mark = f"{os.getpid()}:{_piped(secrets)}"
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    os.execve(sys.executable, command_without_token(sys.orig_argv), {**rest, _MARK: mark})
+    return os.execve(sys.executable, command_without_token(sys.orig_argv), {**rest, _MARK: mark})
 
 
 def command_without_token(command: Sequence[str]) -> list[str]:

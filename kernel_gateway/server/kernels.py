@@ -32,6 +32,7 @@ class SessionKernelManager(AsyncMappingKernelManager):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._refreshing = asyncio.Lock()
+        self._opening: dict[str, asyncio.Task[str]] = {}
 
     @default("kernel_manager_class")
     def _default_kernel_manager_class(self) -> Any:
@@ -42,17 +43,34 @@ class SessionKernelManager(AsyncMappingKernelManager):
 
         ``env`` of a request, and the server's own, stay outside.
         """
+        identity = kwargs.get("kernel_id")
+        folder = bindings.bound(SessionStore(load_settings().data), identity) if identity else None
+        if folder is not None:
+            return await self.start_session(folder)
         kwargs.pop("env", None)
         name = kernel_name or self.default_kernel_name
         return await self._async_start_kernel(kernel_name=name, **kwargs)
 
-    async def start_session(self, folder: SessionFolder) -> str:
-        """The kernel of a session, attached to, or started."""
+    async def start_session(self, folder: SessionFolder, *, attach: bool = False) -> str:
+        """The kernel of a session, attached to; a stopped one is started, with its variables when they are back soon.
+
+        ``attach``: raises SupervisorUnavailable instead. Who comes while it starts waits for the same start; who leaves ends nothing.
+        """
         identity = bindings.kernel_id(folder)
-        if identity not in self:
-            name = bindings.kernel_name(folder)
-            await self.start_kernel(kernel_name=name if name in SPECS else "python3", kernel_id=identity)
-        return identity
+        if identity in self:
+            return identity
+        if (opening := self._opening.get(identity)) is not None:
+            await asyncio.wait([opening])
+            # That may have been an attachment to a supervisor that was just ending.
+            return await self.start_session(folder, attach=attach)
+        opening = self._opening[identity] = asyncio.create_task(self._start(folder, identity, attach))
+        opening.add_done_callback(lambda done: self._opening.pop(identity))
+        return await asyncio.shield(opening)
+
+    async def _start(self, folder: SessionFolder, identity: str, attach: bool) -> str:
+        name = bindings.kernel_name(folder)
+        known = name if name in SPECS else "python3"
+        return await self._async_start_kernel(kernel_name=known, kernel_id=identity, attach=attach)
 
     async def refresh(self) -> None:
         """Attach to sessions that have come to life, and let go of those that have ended."""
@@ -62,12 +80,16 @@ class SessionKernelManager(AsyncMappingKernelManager):
                 if not await kernel.is_alive():
                     self.let_go(identity)
             folders = list(bindings.running(SessionStore(load_settings().data)))
-            fresh = [folder for folder in folders if bindings.kernel_id(folder) not in self]
+            fresh = [folder for folder in folders if self._is_unknown(bindings.kernel_id(folder))]
             found = await asyncio.gather(*(self._attach(folder) for folder in fresh), return_exceptions=True)
             for folder, failed in zip(fresh, found, strict=True):
                 if isinstance(failed, Exception):
                     # One session that cannot be reached keeps nobody from the others.
                     self.log.error("The session %s cannot be attached to: %s", folder.id, failed)
+
+    def _is_unknown(self, identity: str) -> bool:
+        """Nobody who lists kernels waits for one that is just brought back."""
+        return identity not in self and identity not in self._opening
 
     async def _attach(self, folder: SessionFolder) -> None:
         from ..supervisor.client import connect
@@ -75,10 +97,10 @@ class SessionKernelManager(AsyncMappingKernelManager):
         try:
             async with connect(folder, start=False) as client:
                 state = (await client.hello())["state"]
+            identity = await self.start_session(folder, attach=True)
         except (GatewayError, OSError):
             # What was left of a supervisor that was killed, or one that is just ending.
             return
-        identity = await self.start_session(folder)
         self.get_kernel(identity).execution_state = "busy" if state == "busy" else "idle"  # pyright: ignore[reportAttributeAccessIssue]
 
     def folder_of(self, identity: str) -> SessionFolder | None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -18,7 +16,8 @@ from jupyter_server.services.kernels.connection.base import deserialize_msg_from
 from kernel_gateway.errors import BadRequest
 from kernel_gateway.server.app import check_binding
 from kernel_gateway.session.folder import SessionFolder, SessionStore
-from tests.conftest import alive
+from kernel_gateway.session.lifetime import standing_of
+from tests.conftest import stop_session
 from tests.server.conftest import V1, Serving, close, environment, execute_request
 
 NETWORK = "import os\nprint(sorted(os.listdir('/sys/class/net')) if os.path.exists('/sys/class/net') else ['lo'])"
@@ -133,16 +132,35 @@ async def test_an_interrupt_stops_the_running_cell(serving: Serving) -> None:
     assert "KeyboardInterrupt" in await running
 
 
-async def test_a_deleted_kernel_is_a_stopped_session_whose_notebook_opens_again(serving: Serving) -> None:
+async def test_a_deleted_kernel_is_a_stopped_session_whose_notebook_opens_again_with_its_variables(
+    serving: Serving,
+) -> None:
     kernel = serving.new_kernel()
-    await serving.run(kernel, "print('before')")
+    await serving.run(kernel, "kept = 'before'\nprint(kept)")
     folder = session_of(serving, kernel)
     assert serving.ask("DELETE", f"/api/kernels/{kernel}").status_code == 204
-    assert kernel not in [row["id"] for row in serving.ask("GET", "/api/kernels").json()]
-    assert any("before" in cell.source for cell in nbformat.read(folder.notebook, 4).cells)
+    written = nbformat.read(folder.notebook, 4)
+    assert any("before" in cell.source for cell in written.cells)
     body = {"path": f"{folder.id}/notebook.ipynb", "type": "notebook", "name": "notebook.ipynb"}
-    made = serving.ask("POST", "/api/sessions", json=body).json()
-    assert made["kernel"]["id"] == kernel
+    opening = [asyncio.to_thread(serving.ask, "POST", "/api/sessions", json=body) for _ in range(2)]
+    made = [answer.json() for answer in await asyncio.gather(*opening)]
+    assert [m["kernel"]["id"] for m in made] == [kernel, kernel]
+    assert await serving.run(kernel, "print(kept)") == "before\n"
+    assert [c.source for c in nbformat.read(folder.notebook, 4).cells[: len(written.cells)]] == [
+        c.source for c in written.cells
+    ]
+
+
+async def test_looking_at_a_stopped_session_does_not_start_it(serving: Serving) -> None:
+    kernel = serving.new_kernel()
+    await serving.run(kernel, "1")
+    folder = session_of(serving, kernel)
+    await stop_session(folder)
+    looks = ["kernels", f"kernels/{kernel}", "sessions", f"contents/{folder.id}/notebook.ipynb", "gateway/sessions"]
+    for path in looks:
+        serving.ask("GET", f"/api/{path}")
+    assert (await standing_of(folder)).state == "stopped"
+    assert serving.ask("GET", f"/api/kernels/{kernel}").status_code == 404
 
 
 def test_a_session_of_the_command_line_is_a_kernel_bound_to_its_notebook(serving: Serving) -> None:
