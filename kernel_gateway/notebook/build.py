@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import astuple
 from typing import Any, cast
 
 from ..journal import BlobStore, Record, internalize
 from . import markdown
+from .edits import Edits
 from .egress import EgressSums
+from .ids import Ids
 from .outputs import PICTURES, count, mapping, plain, sequence, text, valid_output
 from .render import Cell, CellIds, RunState, cells_of, count_bytes, text_cell
 
@@ -23,18 +25,18 @@ SCHEMA = 1
 # A picture that a person attached is put into the notebook up to this size, and linked beyond.
 EMBED_BYTES = 1024 * 1024
 _TITLE_CHARACTERS = 80
-_VALID_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _SESSION_FIELDS = ("session", "created", "version", "engine", "image", "isolation", "environment", "origin")
 
 Notebook = dict[str, Any]
 
 
-def fold(records: Iterable[Record], blobs: BlobStore | None = None) -> Notebook:
+def fold(records: Iterable[Record], blobs: BlobStore | None = None, *, edits: bool = True) -> Notebook:
     """The notebook (nbformat 4.5, plain dicts, sources and texts as one string) of a journal or of any beginning of one.
 
-    Always valid, never raises for what records hold, and depends on nothing but the records and the blobs they name.
+    Always valid, never raises for what records hold, and depends on nothing but the records and the blobs they name. Without ``edits``
+    it is as if no person had edited it: what ran, and what that gave.
     """
-    folded = Fold(blobs)
+    folded = Fold(blobs, edits=edits)
     for record in records:
         folded.add(record)
     return folded.notebook()
@@ -43,12 +45,15 @@ def fold(records: Iterable[Record], blobs: BlobStore | None = None) -> Notebook:
 class Fold:
     """The fold of a journal that grows. What `notebook` returns shares its cells with this object: do not change them."""
 
-    def __init__(self, blobs: BlobStore | None = None) -> None:
+    def __init__(self, blobs: BlobStore | None = None, *, edits: bool = True) -> None:
         self.seq = -1
         self._blobs = blobs
-        self._ids = _Ids()
+        self._ids = Ids()
+        self._edits = Edits(self._ids)
         self._slots: dict[tuple[str, str], _Slot] = {}
         self._runs: dict[str, RunState] = {}
+        # The run that is shown in a cell, by the cell's id.
+        self._shown: dict[str, RunState] = {}
         # Where each display id was shown: the run, and the place among its items.
         self._displays: dict[str, list[tuple[RunState, int]]] = {}
         self._session: Record = {}
@@ -75,6 +80,8 @@ class Fold:
             "notice": self._add_notice,
             "egress": self._add_egress,
         }
+        if edits:
+            self._handlers["edit"] = self._add_edit
 
     def add(self, record: Record) -> None:
         """The next record. Kinds that this version does not know are passed over."""
@@ -86,10 +93,21 @@ class Fold:
 
     def notebook(self) -> Notebook:
         """The notebook of all records so far."""
-        cells: list[Cell] = []
-        for slot in self._slots.values():
-            cells += slot.cells()
-        return {"cells": cells, "metadata": self._metadata(), "nbformat": 4, "nbformat_minor": 5}
+        return {
+            "cells": self._edits.apply(self._groups()),
+            "metadata": self._metadata(),
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
+
+    def _groups(self) -> list[list[Cell]]:
+        return [slot.cells() for slot in self._slots.values()]
+
+    def _add_edit(self, record: Record) -> None:
+        for cell in self._edits.add(record, self._groups()):
+            if (state := self._shown.get(cell)) is not None:
+                state.clear()
+                self._touch(state)
 
     # Markdown cells
 
@@ -136,6 +154,7 @@ class Fold:
         slot = self._slots.get(("text", name))
         if slot is None:
             slot = self._slots[("text", name)] = _Slot(self._ids.take(name))
+            self._edits.ran([slot.id])
         return slot
 
     # Runs
@@ -156,14 +175,16 @@ class Fold:
         """Show the run at its cell, in place of the one shown there so far."""
         slot = self._slots.setdefault(("code", cell), _Slot())
         before = slot.state
-        if before is None:
-            state.ids = CellIds(*self._ids.take_group(cell, ("", "-above", "-note", "-pictures")))
+        if before is None or before.ids is None:
+            ids = CellIds(*self._ids.take_group(cell, ("", "-above", "-note", "-pictures")))
         else:
-            state.ids, before.ids = before.ids, None
+            ids, before.ids = before.ids, None
             state.earlier = before.earlier + 1
             before.items.clear()
-        slot.state = state
+        slot.state, state.ids = state, ids
         slot.stale = True
+        self._shown[ids.main] = state
+        self._edits.ran(astuple(ids))
 
     def _touch(self, state: RunState) -> None:
         if state.ids is not None:
@@ -310,36 +331,6 @@ class _Slot:
             self._rendered = cells_of(self.state)
             self.stale = False
         return self._rendered
-
-
-class _Ids:
-    """Cell ids: valid, unique, and the same for the same sequence of wishes."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-        self._next: dict[str, int] = {}
-
-    def take(self, wanted: str) -> str:
-        return self.take_group(wanted, ("",))[0]
-
-    def take_group(self, wanted: str, suffixes: Iterable[str]) -> list[str]:
-        """One id with each suffix. ``wanted`` alone is kept as it is whenever it can be."""
-        base = wanted if _VALID_ID.fullmatch(wanted) else _slug(wanted)
-        return [self._free(base if not suffix else base[:48] + suffix) for suffix in suffixes]
-
-    def _free(self, wanted: str) -> str:
-        found, number = wanted, self._next.get(wanted, 2)
-        while found in self._taken:
-            found = f"{wanted[:52]}-{number}"
-            number += 1
-        self._next[wanted] = number
-        self._taken.add(found)
-        return found
-
-
-def _slug(wanted: str) -> str:
-    safe = re.sub(r"[^a-zA-Z0-9_-]+", "-", wanted)[:40].strip("-")
-    return f"{safe or 'cell'}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
 
 
 def _said(record: Record) -> str:

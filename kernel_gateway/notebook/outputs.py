@@ -111,7 +111,7 @@ def valid_output(item: Any) -> Output:
 def _display(kind: str, item: dict[str, Any]) -> Output:
     output: Output = {
         "output_type": kind,
-        "data": _bundle(mapping(item.get("data"))),
+        "data": mime_bundle(mapping(item.get("data"))),
         "metadata": plain(mapping(item.get("metadata"))),
     }
     if kind == "execute_result":
@@ -122,7 +122,8 @@ def _display(kind: str, item: dict[str, Any]) -> Output:
     return output
 
 
-def _bundle(data: Mapping[Any, Any]) -> dict[str, Any]:
+def mime_bundle(data: Mapping[Any, Any]) -> dict[str, Any]:
+    """Data by mime type as nbformat takes it: JSON as it is, all else as one text."""
     bundle: dict[str, Any] = {}
     for key, value in data.items():
         # A line break in a key is read differently by nbformat's two validators.

@@ -54,6 +54,15 @@ class RunState:
     files: dict[str, Record] = field(default_factory=dict[str, Record])
     # Runs of the same cell before this one.
     earlier: int = 0
+    # A person cleared what it had given until then.
+    is_cleared: bool = False
+
+    def clear(self) -> None:
+        """As a person does who clears the cell's outputs: what comes later is shown."""
+        self.items.append({"output_type": "clear_output", "wait": False})
+        self.is_cleared = True
+        if self.end is not None:
+            self.end = {**self.end, "execution_count": None}
 
     @property
     def exit(self) -> str:
@@ -134,6 +143,8 @@ def _metadata(state: RunState) -> dict[str, Any]:
     ours["notice"] = end.get("notice")
     if state.earlier:
         ours["earlier_runs"] = state.earlier
+    if state.is_cleared:
+        ours["cleared"] = True
     ours["packages"] = end.get("packages")
     if state.files:
         ours["files"] = list(state.files.values())

@@ -47,7 +47,14 @@ async def resume_lock(folder: SessionFolder, on_wait: Callable[[], None] = lambd
 
     Whoever gets it looks anew whether the session is still stopped.
     """
-    fd = os.open(folder.internals / "resume", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    async with hold(folder, "resume", on_wait):
+        yield
+
+
+@asynccontextmanager
+async def hold(folder: SessionFolder, name: str, on_wait: Callable[[], None] = lambda: None) -> AsyncGenerator[None]:
+    """Hold the lock ``.session/<name>``, waiting for it; whoever is cancelled meanwhile does not get it later."""
+    fd = os.open(folder.internals / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -21,6 +21,7 @@ from ..egress.upstreams import network_environment
 from ..errors import GatewayError, SessionBusy, SupervisorUnavailable
 from ..journal import BlobStore, Record, read
 from ..session.folder import SessionFolder, runtime_folder
+from ..session.lock import hold
 from .runs import LINE_LIMIT, Output, RunRequest, RunResult, fold_outputs
 
 OnOutput = Callable[[list[Output]], None]
@@ -55,7 +56,7 @@ class SessionClient:
         return bool((await self._ask("interrupt", run=run))["interrupted"])
 
     async def record(self, kind: str, **fields: Any) -> int:
-        """Append a prompt, words, request, message, turn, input, files or notice record; returns its seq once it is durable."""
+        """Append a prompt, words, request, message, turn, input, files, notice or edit record; returns its seq once it is durable."""
         return int((await self._ask("record", kind=kind, fields=fields))["seq"])
 
     async def notebook(self) -> str | None:
@@ -211,6 +212,25 @@ async def connect(
         yield client
     finally:
         await client.close()
+
+
+@asynccontextmanager
+async def connect_or_hold(folder: SessionFolder) -> AsyncGenerator[SessionClient | None]:
+    """The session's supervisor; None when none runs, and then its lock is held: this process alone may append to the journal.
+
+    Meanwhile nobody starts one. Waits for one that is starting, or ending.
+    """
+    folder.read()
+    async with hold(folder, "start"):
+        client = await _connect_running(folder)
+        if client is None:
+            async with hold(folder, "lock"):
+                yield None
+            return
+        try:
+            yield client
+        finally:
+            await client.close()
 
 
 async def _connect_running(folder: SessionFolder) -> SessionClient | None:

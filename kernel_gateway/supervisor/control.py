@@ -19,7 +19,9 @@ from .execution import Execution
 from .run import cell_id, from_request
 from .runs import LINE_LIMIT, Output, RunRequest
 
-RECORDABLE = frozenset({"prompt", "words", "request", "message", "turn", "input", "files", "notice", "replayed"})
+RECORDABLE = frozenset(
+    {"prompt", "words", "request", "message", "turn", "input", "files", "notice", "replayed", "edit"}
+)
 
 # A front end that leaves this much unread gets no more outputs of its run; at the end it reads them from the journal.
 UNREAD_BYTES = 8 * 1024**2
