@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import errno
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from jupyter_core.paths import is_hidden
 from jupyter_server.files.handlers import FilesHandler
+from jupyter_server.services.contents.filecheckpoints import AsyncGenericFileCheckpoints
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 from tornado import web
 from traitlets import default
@@ -16,14 +21,57 @@ from traitlets import default
 from ..errors import GatewayError
 from ..session.beneath import open_beneath, opened_folder
 from ..session.folder import SessionFolder
+from .writing import append, copy_folder, make_folder, move, remove, replacing
 
 INTERNALS = ".session"
 # Of a session itself: they are made and removed by commands, never by a file browser.
 _FIXED = frozenset({"workspace", "outputs", "pictures", "notebook.ipynb"})
 
+_STATUS = {
+    **dict.fromkeys((errno.ENOENT, errno.ELOOP, errno.ENOTDIR), 404),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY), 403),
+    **dict.fromkeys((errno.EEXIST,), 409),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), 507),
+}
+
+
+@contextmanager
+def told(path: str) -> Generator[None]:
+    """An error of the disk as the answer to a request."""
+    try:
+        yield
+    except OSError as error:
+        status = _STATUS.get(error.errno or 0, 400)
+        raise web.HTTPError(status, f"{path}: {os.strerror(error.errno or errno.EIO)}") from None
+    except GatewayError as error:
+        raise web.HTTPError(error.status, error.message) from None
+
+
+class SessionCheckpoints(AsyncGenericFileCheckpoints):
+    """Copies of what was saved, among the internals of its session: beside the file, code inside could make a link of their place."""
+
+    def checkpoint_path(self, checkpoint_id: str, path: str) -> str:
+        parts = PurePosixPath(path.strip("/")).parts
+        if not parts or INTERNALS in parts or ".." in parts or "\0" in path:
+            raise web.HTTPError(404, f"No such file or directory: {path}")
+        root = Path(self.root_dir)
+        internals = root / parts[0] / INTERNALS
+        folder = (internals if internals.is_dir() else root.parent / "server") / "checkpoints"
+        place = folder.joinpath(*parts[:-1])
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        name = PurePosixPath(parts[-1])
+        return str(place / f"{name.stem}-{checkpoint_id}{name.suffix}")
+
 
 class SessionContents(AsyncLargeFileManager):
     """The folder of all sessions. Every path of every operation passes `_get_os_path`."""
+
+    # Jupyter's own way of writing, by path; with it goes a way of mending files, by path too.
+    use_atomic_writing: Any = False
+
+    @default("checkpoints_class")
+    def _checkpoints(self) -> type[SessionCheckpoints]:
+        return SessionCheckpoints
 
     @default("files_handler_class")
     def _files_handler(self) -> type[FilesHandler]:
@@ -83,38 +131,58 @@ class SessionContents(AsyncLargeFileManager):
             yield file
 
     @contextmanager
-    def atomic_writing(self, os_path: str, *args: Any, **kwargs: Any) -> Generator[Any]:
-        with super().atomic_writing(os_path, *args, **kwargs) as file:
+    def atomic_writing(self, os_path: str, text: bool = True, **kwargs: Any) -> Generator[Any]:
+        options = {"encoding": kwargs.get("encoding", "utf-8"), "newline": "\n"} if text else {}
+        place, path = Path(self.root_dir), Path(os_path)
+        with told(os_path), replacing(place, path, self._owner(path), "w" if text else "wb", **options) as file:
             yield file
-        self._give(os_path)
+
+    async def _save_large_file(self, os_path: str, content: str, format: str | None) -> None:
+        """A further piece of a file that is uploaded."""
+        if format not in ("text", "base64"):
+            raise web.HTTPError(400, "The format of a piece is 'text' or 'base64'.")
+        try:
+            data = content.encode() if format == "text" else base64.b64decode(content)
+        except ValueError as error:
+            raise web.HTTPError(400, f"This is not {format}: {error}") from None
+        with told(os_path):
+            await asyncio.to_thread(append, Path(self.root_dir), Path(os_path), data)
 
     async def _save_directory(self, os_path: str, model: Any, path: str = "") -> None:
-        await super()._save_directory(os_path, model, path)
-        self._give(os_path)
+        with told(path):
+            make_folder(Path(self.root_dir), self._visible(path), self._owner(Path(os_path)))
 
-    def _give(self, os_path: str) -> None:
+    def _owner(self, os_path: Path) -> int | None:
         """What a person puts into a workspace belongs to the code inside, as all else there."""
-        parts = Path(os_path).relative_to(self.root_dir).parts
+        parts = os_path.relative_to(self.root_dir).parts
         if os.getuid() != 0 or len(parts) < 3 or parts[1] != "workspace":
-            return
-        uid = SessionFolder(Path(self.root_dir) / parts[0]).read().get("uid")
-        if uid is None:
-            return
-        with opened_folder(Path(self.root_dir)) as root:
-            fd = open_beneath(root, parts)
-        try:
-            os.fchown(fd, uid, uid)
-        finally:
-            os.close(fd)
+            return None
+        return SessionFolder(Path(self.root_dir) / parts[0]).read().get("uid")
 
     async def delete_file(self, path: str) -> None:
+        """A file or an empty folder."""
         self._check_not_fixed(path)
-        await super().delete_file(path)
+        with told(path):
+            await asyncio.to_thread(remove, Path(self.root_dir), self._visible(path))
 
     async def rename_file(self, old_path: str, new_path: str) -> None:
         self._check_not_fixed(old_path)
         self._check_not_fixed(new_path)
-        await super().rename_file(old_path, new_path)
+        with told(new_path):
+            await asyncio.to_thread(move, Path(self.root_dir), self._visible(old_path), self._visible(new_path))
+
+    async def _copy_dir(self, from_path: str, to_path_original: str, to_name: str, to_path: str) -> Any:
+        source, target = self._visible(from_path), self._visible(to_path)
+        with told(to_path):
+            await asyncio.to_thread(copy_folder, Path(self.root_dir), source, target, self._owner(target))
+        return await self.get(to_path, content=False)
+
+    def _visible(self, path: str) -> Path:
+        """Raises 400 for a hidden one where hidden ones are not to be had."""
+        found = self._get_os_path(path.strip("/"))
+        if not self.allow_hidden and is_hidden(found, self.root_dir):
+            raise web.HTTPError(400, f"This is hidden: {path}")
+        return Path(found)
 
     def _check_not_fixed(self, path: str) -> None:
         parts = PurePosixPath(path.strip("/")).parts
