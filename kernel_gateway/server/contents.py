@@ -8,8 +8,9 @@ import errno
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jupyter_core.paths import is_hidden
 from jupyter_server.files.handlers import FilesHandler
@@ -21,7 +22,13 @@ from traitlets import default
 from ..errors import GatewayError
 from ..session.beneath import open_beneath, opened_folder
 from ..session.folder import SessionFolder
+from . import notebooks
+from .sessions import session_of
+from .trust import is_trusted
 from .writing import append, copy_folder, make_folder, move, remove, replacing
+
+if TYPE_CHECKING:
+    from .lab.rooms import OpenNotebooks
 
 INTERNALS = ".session"
 # Of a session itself: they are made and removed by commands, never by a file browser.
@@ -73,6 +80,9 @@ class SessionContents(AsyncLargeFileManager):
     def _checkpoints(self) -> type[SessionCheckpoints]:
         return SessionCheckpoints
 
+    # Where JupyterLab is on: the notebooks that somebody has open.
+    open_notebooks: OpenNotebooks | None = None
+
     @default("files_handler_class")
     def _files_handler(self) -> type[FilesHandler]:
         """Reads through this class and sandboxes pages; the default one serves straight from the disk."""
@@ -101,6 +111,37 @@ class SessionContents(AsyncLargeFileManager):
             if place.is_symlink():
                 raise web.HTTPError(404, f"No such file or directory: {path}")
         return found
+
+    async def get(self, path: str, content: bool = True, **options: Any) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """A session's notebook is brought up to date before it is read.
+
+        Its ``last_modified`` never changes: it is written all the time, and a client that believed in a change by somebody else
+        would ask a person whose version to keep, or overwrite the shared document.
+        """
+        folder = session_of(path)
+        if folder is not None and content:
+            with _told():
+                await notebooks.write(folder)
+        model: dict[str, Any] = await super().get(path, content=content, **options)
+        if folder is not None:
+            model["last_modified"] = model["created"] = _created(folder)
+        return model
+
+    async def save(self, model: dict[str, Any], path: str = "") -> dict[str, Any]:
+        folder = session_of(path)
+        if folder is None or model.get("type") != "notebook" or not isinstance(model.get("content"), dict):
+            return await super().save(model, path)
+        with _told():
+            await notebooks.save(folder, model["content"], self.open_notebooks)
+        return await self.get(path, content=False)
+
+    def mark_trusted_cells(self, nb: Any, path: str = "") -> None:
+        """A session's cells by who ran them and what they show; nobody's signature counts."""
+        if session_of(path) is None:
+            super().mark_trusted_cells(nb, path)
+            return
+        for cell in nb.cells:
+            cell["metadata"]["trusted"] = is_trusted(cell)
 
     async def _dir_model(self, path: str, content: bool = True) -> dict[str, Any]:
         """A listing has what could be got; links, devices and internals are passed over."""
@@ -189,3 +230,19 @@ class SessionContents(AsyncLargeFileManager):
         is_session = bool(parts) and (Path(self.root_dir) / parts[0] / INTERNALS).exists()
         if is_session and (len(parts) == 1 or (len(parts) == 2 and parts[1] in _FIXED)):
             raise web.HTTPError(403, "This belongs to a session. Delete one with: cell-gateway sessions delete")
+
+
+@contextmanager
+def _told() -> Generator[None]:
+    """An error of ours as an answer that a person can read."""
+    try:
+        yield
+    except GatewayError as error:
+        raise web.HTTPError(error.status, str(error)) from None
+
+
+def _created(folder: SessionFolder) -> datetime:
+    try:
+        return datetime.fromisoformat(str(folder.read()["created"]).replace("Z", "+00:00"))
+    except (KeyError, ValueError):
+        return datetime.fromtimestamp(0, timezone.utc)

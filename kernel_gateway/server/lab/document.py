@@ -74,6 +74,13 @@ class SharedNotebook:
         place = self._place(cell_id)
         return place is not None and self._ycells[place].get("cell_type") == "code"
 
+    def remove(self, cell_id: str) -> None:
+        """For a cell that no record holds."""
+        place = self._place(cell_id)
+        if place is not None:
+            with self._own():
+                del self._ycells[place]
+
     def set_state(self, cell_id: str, state: str) -> None:
         """``running`` or ``idle``, as Lab shows beside a code cell."""
         place = self._place(cell_id)
