@@ -18,6 +18,7 @@ from kernel_gateway.session.folder import SessionFolder
 from kernel_gateway.supervisor.client import SessionClient, connect
 from kernel_gateway.supervisor.runs import RunRequest, RunResult
 from tests.docker.daemon import base, docker_socket  # noqa: F401 - fixtures
+from tests.parallel import pytest_collection_modifyitems, pytest_xdist_make_scheduler  # noqa: F401 - hooks
 
 
 @pytest.fixture(scope="session")
