@@ -165,3 +165,12 @@ class Budget:
         if self.max_cost is not None and cost is not None and cost >= self.max_cost:
             return f"The limit of ${self.max_cost:.2f} for one prompt is reached (--max-cost): ${cost:.4f} spent."
         return None
+
+
+def shown_cost(usage: Usage, cost: float | None) -> str:
+    """For a person: the tokens, and US dollars where the price is known."""
+    tokens = usage.to_json()
+    cached = tokens["cache_read_input_tokens"]
+    read_in = tokens["input_tokens"] + cached + tokens["cache_creation_input_tokens"]
+    price = "cost unknown" if cost is None else f"${cost:.4f}"
+    return f"{read_in:,} tokens in ({cached:,} cached), {tokens['output_tokens']:,} out, {price}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..config import load_settings
 from ..egress.audit import append, read
-from ..egress.hosts import MODES, host_name
+from ..egress.hosts import MEANINGS, MODES, host_name
 from ..egress.state import EgressState
 from ..errors import BadRequest, SupervisorUnavailable
 from ..journal import now
@@ -21,11 +21,6 @@ from ..supervisor.client import connect
 from .say import print_table, say, say_data
 from .sizes import shown_size
 from .terminal import escape_name
-
-MEANINGS = {
-    "gateway": "plain HTTP from the sandbox, TLS from here; methods and paths are filtered, keys are added here",
-    "tunnel": "any bytes to this name; what is in them cannot be seen, so data can leave by it",
-}
 
 
 def print_audit(session: str, *, denied: bool, as_json: bool) -> None:

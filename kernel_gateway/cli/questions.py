@@ -9,10 +9,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from ..egress.hosts import MEANINGS
 from ..errors import GatewayError
 from ..session.opening import owner_name
 from ..supervisor.client import SessionClient
-from .auditing import MEANINGS
 from .say import is_terminal, say
 from .terminal import escape_name
 

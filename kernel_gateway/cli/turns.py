@@ -22,7 +22,7 @@ from ..agent.keys import require_key, stand_in_key
 from ..agent.listener import Listener, Silent
 from ..agent.model import Model
 from ..agent.pictures import Convert
-from ..agent.pricing import Budget, Usage, require_price
+from ..agent.pricing import Budget, Usage, require_price, shown_cost
 from ..agent.turn import Turn, TurnResult
 from ..config import Settings
 from ..errors import BadRequest, GatewayError
@@ -194,12 +194,7 @@ def _show_code(tool: str, source: str) -> None:
 
 
 def say_cost(usage: Usage, cost: float | None) -> None:
-    tokens = usage.to_json()
-    read_in = tokens["input_tokens"] + tokens["cache_read_input_tokens"] + tokens["cache_creation_input_tokens"]
-    price = "cost unknown" if cost is None else f"${cost:.4f}"
-    say(
-        f"\n{read_in:,} tokens in ({tokens['cache_read_input_tokens']:,} cached), {tokens['output_tokens']:,} out, {price}"
-    )
+    say(f"\n{shown_cost(usage, cost)}")
 
 
 def described(client: SessionClient, result: TurnResult, attachments: Sequence[Attachment]) -> dict[str, Any]:

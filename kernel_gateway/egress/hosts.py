@@ -11,6 +11,10 @@ from ..errors import BadRequest
 
 Mode = Literal["gateway", "tunnel"]
 MODES: tuple[Mode, Mode] = ("gateway", "tunnel")
+MEANINGS: Mapping[str, str] = {
+    "gateway": "plain HTTP from the sandbox, TLS from here; methods and paths are filtered, keys are added here",
+    "tunnel": "any bytes to this name; what is in them cannot be seen, so data can leave by it",
+}
 READING = ("GET", "HEAD")
 EVERY = "*"
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
