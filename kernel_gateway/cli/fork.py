@@ -39,7 +39,8 @@ def fork(
     settings, seconds = load_settings(), parse_timeout(timeout)
     source = SessionStore(settings.data).find(session)
     planned = plan(settings, source, None)
-    wanted = changed(planned.recording, {}, {}, at)
+    # What no kernel has seen is no part of the state.
+    wanted = changed(planned.recording.without_unrun(), {}, {}, at)
     raise typer.Exit(asyncio.run(_fork(planned, wanted, source, name, seconds, as_json=as_json)))
 
 
@@ -68,9 +69,10 @@ async def _carry(planned: Plan, wanted: Changed, source: SessionFolder, found: R
     from ..session.folder import SessionStore
     from ..supervisor.client import connect
 
-    stands = [s.cell for s in found.steps if s is not found.failed]
+    stands = [s.cell for s in found.steps if s is not found.failed and s.cell.exit != "unrun"]
     last = stands[-1] if stands else None
-    what = carried(source, wanted.until if found.failed is None else last)
+    is_whole = found.failed is None and (wanted.until is None or wanted.until.exit != "unrun")
+    what = carried(source, wanted.until if is_whole else last)
     number = last.number if last is not None else 0
     told = f"This session is a fork of {source.id}: it stands where that one stood after its cell {number}, replayed."
     told = " ".join([told, *(f"Not restored: {line}" for line in lost)])

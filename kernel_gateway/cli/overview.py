@@ -10,7 +10,7 @@ from typing import Any
 
 from ..config import load_settings
 from ..errors import GatewayError
-from ..journal import Record, read
+from ..journal import BlobStore, Record, read
 from ..session.folder import SessionFolder, SessionStore
 from ..session.lifetime import Standing, last_used, standing_of
 from .say import print_table, say_data
@@ -87,7 +87,7 @@ async def print_session(name: str, *, as_json: bool) -> None:
     folder = SessionStore(load_settings().data).find(name)
     standing = await standing_of(folder)
     records = _records(folder)
-    cells = _cells(records)
+    cells = _as_edited(folder, records, _cells(records))
     described = {
         **folder.read(),
         **_row(folder, standing),
@@ -124,6 +124,24 @@ def _cells(records: list[Record]) -> list[dict[str, Any]]:
         elif r["kind"] == "end" and r["run"] in runs:
             cells[runs[r["run"]]] |= {"exit": r["exit"], "duration": r.get("duration")}
     return list(cells.values())
+
+
+def _as_edited(folder: SessionFolder, records: list[Record], ran: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As a person left the notebook: without deleted cells, and with those that wait to be run."""
+    if not any(r["kind"] == "edit" for r in records):
+        return ran
+    # It takes long to import.
+    from ..notebook.build import fold
+
+    known, found = {cell["cell"]: cell for cell in ran}, list[dict[str, Any]]()
+    for cell in fold(records, BlobStore(folder.blobs))["cells"]:
+        exit_ = cell["metadata"]["kernel_gateway"].get("exit")
+        if exit_ == "unrun":
+            told = {"cell": cell["id"], "tool": None, "author": "person", "exit": exit_}
+            found.append({**told, "source": cell["source"]})
+        elif cell["id"] in known and exit_ is not None:
+            found.append({**known[cell["id"]], **({"source": cell["source"]} if cell["cell_type"] == "code" else {})})
+    return found
 
 
 def _print_description(folder: SessionFolder, described: dict[str, Any]) -> None:

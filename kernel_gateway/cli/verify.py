@@ -108,7 +108,8 @@ def _print(found: Verification, *, as_json: bool) -> None:
         _print_line(f"cell {step.cell.number}: not run: {step.passed}")
     if found.unrecorded:
         _print_line(
-            f"{found.unrecorded} cells had never run when the notebook was written; only whether they run is judged."
+            f"{found.unrecorded} cells had never run when the notebook was written, or their outputs had been cleared; "
+            "only whether they run is judged."
         )
     for notice in [found.environment.label, *found.notices]:
         if notice:

@@ -41,6 +41,7 @@ _EXITS = {
     "interrupted": "interrupted",
     "died": "kernel died",
     "aborted": "never ran",
+    "unrun": "not run yet",
 }
 
 Block = dict[str, Any]
@@ -144,7 +145,8 @@ class _Document:
             yield _code(source, "")
             return
         language = {"bash": "bash", "node": "js", "python": "python"}.get(Source(source).language, "")
-        label = _EXITS.get(text(ours.get("exit") or ""), "")
+        edited = "edited after it ran" if ours.get("edited") is True else ""
+        label = ", ".join(filter(None, (_EXITS.get(text(ours.get("exit") or ""), ""), edited)))
         count = cell.get("execution_count")
         yield _raw(f"#code-label({_string('' if count is None else f'[{count}]')}, {_string(label)})")
         yield _code(source, language)

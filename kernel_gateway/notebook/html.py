@@ -63,6 +63,7 @@ class Item:
     number: str = ""
     status: str = ""
     took: str = ""
+    remark: str = ""
     summary: str = ""
     about: Markup = _NOTHING
     outputs: list[Markup] = field(default_factory=list[Markup])
@@ -175,6 +176,7 @@ def _code(cell: Mapping[str, Any], number: int, about: Markup, beside: Beside) -
         number="" if count is None else str(count),
         status=_EXITS.get(exit_, ""),
         took=f"{duration:.1f} s" if isinstance(duration, (int, float)) and 0.05 <= duration < 1e9 else "",
+        remark="not run yet" if exit_ == "unrun" else "edited after it ran" if ours.get("edited") is True else "",
         summary="Setup" if is_setup else "",
         about=about,
         outputs=[shown for o in sequence(cell.get("outputs")) if (shown := _output(o, beside))],

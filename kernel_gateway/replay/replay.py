@@ -11,6 +11,7 @@ from ..agent.changes import WorkspaceChanges
 from ..errors import BadRequest, NotFound, UnsafePath
 from ..journal import BlobStore, read
 from ..notebook.build import fold
+from ..notebook.edits import Change
 from ..notebook.outputs import mapping, notebook_outputs, valid_output
 from ..notebook.render import SETUP_TAG
 from ..notebook.setup import needs
@@ -77,7 +78,8 @@ async def replay(
 
     Inputs are put in first, later uploads before the cell that was the first to find them. Our own setup cells are not run: the
     supervisor does. A restart marker restarts the kernel. What timed out, was interrupted or died is passed over. ``hidden`` runs leave
-    no cells in the notebook; else ``texts`` are recorded too. ``timeout`` is in seconds a cell. ``key`` begins the keys of the runs.
+    no cells in the notebook; else ``texts`` are recorded too, and cells that wait to be run. ``timeout`` is in seconds a cell. ``key``
+    begins the keys of the runs.
     """
     told, placed = progress or Progress(), placed or Placed()
     one = _Replay(recording, into, timeout, hidden, key, told, placed, tuple(mounted))
@@ -88,6 +90,8 @@ async def replay(
             if texts and not hidden:
                 await into.record("words", cell=cell.id, text=cell.source, author=cell.author)
         elif cell.role == "passed":
+            if texts and not hidden and cell.exit == "unrun":
+                await into.record("edit", by="person", changes=[_as_inserted(cell)])
             yield Replayed(cell, None, Cell(cell.source, exit=None), _why_passed(cell))
         elif cell.is_run:
             yield await one.run(cell)
@@ -95,7 +99,15 @@ async def replay(
             return
 
 
+def _as_inserted(cell: RecordedCell) -> Change:
+    # After none that is here: at the end.
+    place = {"op": "insert", "cell": cell.id, "after": cell.id, "cell_type": "code", "source": cell.source}
+    return {**place, "metadata": {"tags": list(cell.tags)}} if cell.tags else place
+
+
 def _why_passed(cell: RecordedCell) -> str:
+    if cell.exit == "unrun":
+        return "it never ran"
     why = {
         "timeout": "it timed out",
         "interrupted": "it was interrupted",
@@ -139,7 +151,7 @@ class _Replay:
             await self.place(cell.run)
             await self.changes.look()
         request = self._request(cell)
-        self.told.begin(cell, self.recording.runs[-1].number)
+        self.told.begin(cell, max(c.number for c in self.recording.runs))
         self.told.running = request.run
         execute = self.into.restart if cell.role == "restart" else self.into.run
         result = await execute(request, self.told.output)

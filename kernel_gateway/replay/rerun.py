@@ -118,7 +118,10 @@ def _told(found: Rerun) -> str:
 
 def unrestored(recording: Recording, found: Rerun) -> list[str]:
     """What of the recorded state a replay could not bring back, in words."""
-    said = [f"Cell {s.cell.number} was not run: {s.passed}; what it did until then is not there." for s in found.passed]
+    stopped = [s for s in found.passed if s.cell.exit != "unrun"]
+    said = [f"Cell {s.cell.number} was not run: {s.passed}; what it did until then is not there." for s in stopped]
+    edited = [s.cell.number for s in found.ran if s.cell.is_edited]
+    said += [f"Cell {number} was edited after it ran, and ran as it stands now." for number in edited]
     last: dict[str, tuple[int, Reference]] = {}
     now: dict[str, str] = {}
     for step in found.steps:

@@ -21,7 +21,7 @@ from .compare.model import CellVerdict
 from .inputs import Files
 from .replay import Progress, Replayed, replay
 from .sandboxed import compare_in_sandbox
-from .source import RecordedCell, Recording, read_recording
+from .source import RecordedCell, Recording, read_runs
 from .verdict import GOOD
 from .verify import Pair, with_bytes
 
@@ -90,10 +90,10 @@ class Resumed:
         told += [f"Names back: {some(self.back)}."] if self.back else []
         told += [f"Names not back: {some(self.missing)}."] if self.missing else []
         told += [
-            f"Cell {cell.number} gave something else than before: {found.reason}." for cell, found in self.differing[:8]
+            f"{_named(cell)} gave something else than before: {found.reason}." for cell, found in self.differing[:8]
         ]
         told += [f"{len(self.differing) - 8} more cells did."] if len(self.differing) > 8 else []
-        told += [f"Cell {s.cell.number} was not run: {s.passed}." for s in self.passed[:8]]
+        told += [f"{_named(s.cell)} was not run: {s.passed}." for s in self.passed[:8]]
         told += (
             [f"Files are as they were before the stop, also those that came out otherwise: {some(self.files)}."]
             if self.files
@@ -112,6 +112,10 @@ class Resumed:
         }
 
 
+def _named(cell: RecordedCell) -> str:
+    return f"A cell that was deleted since, {cell.id}," if cell.is_deleted else f"Cell {cell.number}"
+
+
 def _s(count: int) -> str:
     return "" if count == 1 else "s"
 
@@ -120,7 +124,7 @@ def outlook(folder: SessionFolder) -> Outlook | None:
     """None when there is nothing to bring back. The session must be stopped."""
     records = read(folder.journal).records
     ended = (r["names"] for r in reversed(records) if r["kind"] in ("end", "death") and "names" in r)
-    recording = read_recording(folder)
+    recording = read_runs(folder)
     if not any(c.role == "code" for c in recording.runs):
         return None
     used: dict[str, bool] = {}

@@ -7,6 +7,7 @@ among those that are here.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Literal
 
 from ..errors import BadRequest, NotFound
 from ..journal import BlobStore, Record, read
-from ..notebook.build import fold
+from ..notebook.build import Notebook, fold
 from ..notebook.outputs import mapping, sequence, text
 from ..notebook.render import RAW_EXITS, SETUP_TAG
 from ..notebook.setup import bash_cell, node_cell, setup_cell
@@ -32,7 +33,8 @@ RESTART_TAG = "kernel-gateway-restart"
 class RecordedCell:
     """A cell and what was recorded of it. ``number`` counts all but markdown from 1 (0 for that); ``files`` are known by their hash.
 
-    ``is_recorded``: it ran when the notebook was written. ``knows_files``: all files that it made were recorded too.
+    ``exit`` is one of the journal's, or ``unrun``: a person's cell that waits to be run. ``is_recorded``: it ran when the notebook was
+    written, and what it gave is there. ``knows_files``: all files that it made were recorded too.
     """
 
     number: int
@@ -48,6 +50,10 @@ class RecordedCell:
     run: str = ""
     is_recorded: bool = False
     knows_files: bool = False
+    # Its source is not that of the recorded run: a person changed it since.
+    is_edited: bool = False
+    # It ran, and a person took it out of the notebook.
+    is_deleted: bool = False
     # What it installed with pip: the versions that a replay is held to at this cell.
     packages: tuple[Installed, ...] = ()
 
@@ -110,6 +116,10 @@ class Recording:
             f"There is no cell {wanted!r} in {self.name}.", f"Give a number from 1 to {len(cells)}, or a cell's id."
         )
 
+    def without_unrun(self) -> Recording:
+        """Cells that no kernel has seen yet are passed over."""
+        return self.with_cells([replace(c, role="passed") if c.exit == "unrun" else c for c in self.cells])
+
     def origin(self) -> dict[str, str]:
         """What a session made from it says of where it comes from: no path of this machine."""
         return {"session": self.session.id if self.session else "", "notebook": self.name, "sha256": self.sha256}
@@ -118,8 +128,29 @@ class Recording:
         return replace(self, cells=tuple(cells))
 
 
+def read_runs(session: SessionFolder) -> Recording:
+    """What ran in a session, as it ran, whatever a person made of the notebook since: cells that were edited or deleted made its state.
+
+    Cells have the numbers of the notebook; those that are not in it any more are counted on from its last one.
+    """
+    records, blobs = read(session.journal).records, BlobStore(session.blobs)
+    ran = _recording(session, records, fold(records, blobs, edits=False))
+    if not any(record["kind"] == "edit" for record in records):
+        return ran
+    shown = {c.id: c.number for c in _cells(fold(records, blobs), is_ours=True) if c.number}
+    further = itertools.count(max(shown.values(), default=0) + 1)
+    numbered = [
+        replace(c, number=shown.get(c.id) or next(further), is_deleted=c.id not in shown) if c.number else c
+        for c in ran.cells
+    ]
+    return ran.with_cells(numbered)
+
+
 def read_recording(source: SessionFolder | Path) -> Recording:
-    """A session from its journal, or a notebook file. Raises NotFound, and BadRequest for what is no Python notebook."""
+    """A session from its journal, as a person left the notebook, or a notebook file.
+
+    Raises NotFound, and BadRequest for what is no Python notebook.
+    """
     if isinstance(source, SessionFolder):
         return _from_session(source)
     # nbformat and what it imports take long.
@@ -138,8 +169,10 @@ def _from_session(session: SessionFolder) -> Recording:
     if not session.internals.is_dir():
         raise NotFound(f"{session.path} is not a session.")
     records = read(session.journal).records
-    blobs = BlobStore(session.blobs)
-    notebook = fold(records, blobs)
+    return _recording(session, records, fold(records, BlobStore(session.blobs)))
+
+
+def _recording(session: SessionFolder, records: Sequence[Record], notebook: Notebook) -> Recording:
     metadata = mapping(notebook["metadata"]["kernel_gateway"])
     return Recording(
         name=session.id,
@@ -147,7 +180,7 @@ def _from_session(session: SessionFolder) -> Recording:
         sha256=_digest_of(notebook),
         metadata=metadata,
         inputs=tuple(_recorded_inputs(metadata, _first_runs(records))),
-        files=Files((session.workspace,), blobs),
+        files=Files((session.workspace,), BlobStore(session.blobs)),
         session=session,
         is_ours=True,
     )
@@ -228,6 +261,10 @@ def _cell(
 ) -> RecordedCell:
     outputs = [dict(o) for o in sequence(cell.get("outputs"))]
     found = ours.get("exit") if role != "text" else None
+    has_run = bool(outputs) or cell.get("execution_count") is not None
+    if found == "unrun" and has_run:
+        # Outside of our sessions.
+        found = None
     files = {text(f["path"]): _reference(f) for f in map(mapping, sequence(ours.get("files"))) if f.get("path")}
     failed = any(o.get("output_type") == "error" for o in outputs)
     duration = ours.get("duration")
@@ -243,7 +280,8 @@ def _cell(
         tags=tuple(text(t) for t in sequence(metadata.get("tags"))),
         author="model" if ours.get("author") == "model" else "person",
         run=text(ours.get("run") or ""),
-        is_recorded=bool(outputs) or cell.get("execution_count") is not None or isinstance(found, str),
+        is_recorded=(has_run or isinstance(found, str)) and found != "unrun" and ours.get("cleared") is not True,
+        is_edited=role != "text" and ours.get("edited") is True,
         knows_files=bool(files) or isinstance(ours.get("turn"), str),
         packages=installed(ours.get("packages")),
     )

@@ -34,8 +34,8 @@ class Follows:
 class NotebookVerdict:
     """The verdict on a notebook. Cells count from 1; ``numbers`` are theirs, in the order of ``cells``.
 
-    ``cause`` is the first cell that is not good and follows from no other, ``follows`` says it of the others. ``cannot_run``: why nothing
-    was compared.
+    ``cause`` is the first cell that is not good and follows from no other, ``follows`` says it of the others. ``edited``: their source is
+    not that of the recorded run. ``cannot_run``: why nothing was compared.
     """
 
     cells: tuple[CellVerdict, ...]
@@ -44,6 +44,7 @@ class NotebookVerdict:
     cause: int | None = None
     follows: Mapping[int, Follows] = field(default_factory=dict[int, Follows])
     cannot_run: str = ""
+    edited: tuple[int, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -62,8 +63,18 @@ class NotebookVerdict:
             return f"It could not be run: {self.cannot_run}"
         if self.cause is None:
             return _good(self.counts, len(self.cells))
-        told = [f"Cell {self.cause} {_said(self.cell(self.cause))}.", *self._more()]
+        told = [f"Cell {self.cause} {_said(self.cell(self.cause))}.", *self._edited(), *self._more()]
         return " ".join(told)
+
+    def _edited(self) -> Iterator[str]:
+        """Of the first cause, and of what ran before it."""
+        if self.cause in self.edited:
+            yield "Its source was edited after it ran."
+        before = [
+            n for n in self.edited if self.cause is not None and self.numbers.index(n) < self.numbers.index(self.cause)
+        ]
+        if before:
+            yield f"Before it, {'cell' if len(before) == 1 else 'cells'} {_listed(before)} had been edited after the recorded run."
 
     def _more(self) -> Iterator[str]:
         """What else is not good: what follows, from which cell; and how many differ by themselves."""
@@ -97,22 +108,30 @@ class NotebookVerdict:
             "cell": number,
             "verdict": verdict.verdict,
             "reason": verdict.reason,
+            "edited": number in self.edited,
             "follows": None if follows is None else asdict(follows),
             "parts": [_part_to_json(p) for p in verdict.parts],
         }
 
 
 def summarise(
-    cells: Sequence[CellVerdict], numbers: Sequence[int] | None = None, *, cannot_run: str = ""
+    cells: Sequence[CellVerdict],
+    numbers: Sequence[int] | None = None,
+    *,
+    cannot_run: str = "",
+    edited: Sequence[int] = (),
 ) -> NotebookVerdict:
-    """The verdict on a notebook of these cells, in the order in which they ran. ``numbers``: what they are called, else 1, 2, …"""
+    """The verdict on a notebook of these cells, in the order in which they ran. ``numbers``: what they are called, else 1, 2, …
+
+    ``edited`` are the numbers of those whose source is not that of the recorded run.
+    """
     names = tuple(numbers or range(1, len(cells) + 1))
     cells = [_without_overwritten(c, cells[n + 1 :], names[n + 1 :]) for n, c in enumerate(cells)]
     counted = Counter(c.verdict for c in cells)
     counts: dict[Verdict, int] = {v: counted[v] for v in VERDICTS}
     follows = _follows(cells, names)
     bad = (n for n, c in zip(names, cells, strict=True) if c.verdict not in GOOD and n not in follows)
-    return NotebookVerdict(tuple(cells), names, counts, next(bad, None), follows, cannot_run)
+    return NotebookVerdict(tuple(cells), names, counts, next(bad, None), follows, cannot_run, tuple(edited))
 
 
 def _without_overwritten(cell: CellVerdict, later: Sequence[CellVerdict], names: Sequence[int]) -> CellVerdict:
@@ -257,6 +276,10 @@ def _good(counts: Mapping[Verdict, int], total: int) -> str:
 
 def _count(number: int, one: str, many: str) -> str:
     return f"1 later cell {one}" if number == 1 else f"{number} later cells {many}"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _said(cell: CellVerdict) -> str:

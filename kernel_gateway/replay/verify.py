@@ -30,7 +30,7 @@ class Verification:
     pairs: list[Pair]
     notices: list[str] = field(default_factory=list[str])
     passed: list[Replayed] = field(default_factory=list[Replayed])
-    # Cells that had never run when the notebook was written: only whether they run is judged.
+    # Cells that had never run when the notebook was written, or were cleared: only whether they run is judged.
     unrecorded: int = 0
     session: str = ""
 
@@ -72,8 +72,10 @@ async def verify(
 ) -> Verification:
     """Replay and compare. What cannot be run at all is a verdict too (``cannot_run``). ``keep``: the name of a session to keep.
 
-    Without ``keep_going`` the cells after the first that fails now are not run, and are ``missing``. Raises EngineUnavailable.
+    Without ``keep_going`` the cells after the first that fails now are not run, and are ``missing``. A cell that a person wrote and never
+    ran has nothing to be compared with and is passed over. Raises EngineUnavailable.
     """
+    recording = recording.without_unrun()
     if not recording.runs:
         return Verification(recording, environment, summarise([], cannot_run="it has no code cells."), [])
     told = progress or Progress()
@@ -89,7 +91,9 @@ async def verify(
     found = await compare_in_sandbox(engine, environment.judge.root, pairs)
     # The texts that went into the sandbox had no sources.
     verdict = summarise(
-        [replace(v, source=c.source) for v, c in zip(found, cells, strict=True)], [c.number for c in cells]
+        [replace(v, source=c.source) for v, c in zip(found, cells, strict=True)],
+        [c.number for c in cells],
+        edited=[c.number for c in cells if c.is_edited],
     )
     passed = [s for s in first.steps if s.result is None]
     unrecorded = sum(not c.is_recorded for c in cells)
