@@ -23,6 +23,7 @@ from . import (
     files,
     fork,
     image,
+    lab,
     open,
     rerun,
     run,
@@ -65,6 +66,7 @@ app.command("chat")(chat.chat)
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("serve")(serve.serve)
+app.command("lab")(lab.lab)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(files.app, name="files")
 export.register(app)

@@ -1,0 +1,35 @@
+"""JupyterLab as `lab` loads it, with what is ours in it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from jupyterlab.labapp import LabApp
+from jupyterlab_server.handlers import LabHandler, NotFoundHandler
+
+from .page import LabPage, MissingLabPage
+
+_PARTS = ("handlers", "approvals")
+_PAGES: dict[type, type] = {LabHandler: LabPage, NotFoundHandler: MissingLabPage}
+
+
+class SessionsLab(LabApp):
+    """JupyterLab whose pages carry neither the token nor anything that outputs could run, and whose notebooks are sessions."""
+
+    def initialize_settings(self) -> None:
+        super().initialize_settings()
+        # Extensions are loaded by name: documents, file ids and our routes are there by now.
+        import_module(f"{__package__}.rooms").start(self.serverapp)
+
+    def initialize_handlers(self) -> None:
+        super().initialize_handlers()
+        ours: list[tuple[Any, ...]] = [
+            (pattern, _PAGES.get(handler, handler), *rest) for pattern, handler, *rest in self.handlers
+        ]
+        parts = (import_module(f"{__package__}.{part}") for part in _PARTS)
+        self.handlers = [*(handler for part in parts for handler in part.handlers), *ours]
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:  # pyright: ignore[reportUnusedFunction]
+    return [{"module": __name__, "app": SessionsLab}]
