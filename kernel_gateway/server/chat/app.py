@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from jupyter_ai_persona_manager.extension import PersonaManagerExtension
 from jupyter_ai_persona_manager.handlers import AvatarHandler, CancelHandler, build_avatar_cache
+from jupyter_ai_router.handlers import RouteHandler
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from jupyterlab_chat.models import BaseChatModel
@@ -27,6 +28,8 @@ class ChatApp(PersonaManagerExtension):
         (r"/api/chat/ws/(.+)", SessionChatHandler),
         (r"/api/ai/avatars/(.*)", AvatarHandler),
         (r"/api/ai/personas/cancel", CancelHandler),
+        # What the page of the chat asks for; messages go another way here.
+        (r"/jupyter-ai-router/health/?", RouteHandler),
     ]
 
     @default("persona_manager_class")

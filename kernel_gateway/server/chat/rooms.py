@@ -86,6 +86,8 @@ class SessionChat(WsChatModel):
         """On all open pages; on disk only with the next save, since the journal has what matters."""
         if (index := self._indexes_by_id.get(reply)) is not None:
             stored = self._messages[index]
+            if stored.get("deleted"):
+                return
             stored["body"] = body
             self.broadcast(to_wire(ServerMessageMessage(message=self.resolve_message(stored))))
 
@@ -116,9 +118,10 @@ class SessionChat(WsChatModel):
         """A message that comes again, after a lost connection, is one message."""
         return message.id not in self._indexes_by_id and len(message.id) <= _KEY_CHARACTERS
 
-    def may_edit(self, message: str, user: str) -> bool:
-        found = self.get_message(message)
-        return found is not None and found.sender == user
+    def may_change(self, change: ClientEditMessage, user: str) -> bool:
+        """Everybody changes their own, and may delete what the assistant said."""
+        found = self.get_message(change.id)
+        return found is not None and (found.sender == user or (bool(change.deleted) and self._is_bot(found.sender)))
 
 
 OnOpen = Callable[[str, BaseChatModel], None]
@@ -187,7 +190,7 @@ class SessionChatHandler(WSChatHandler):
     def _handle_update_message(self, msg: ClientEditMessage, model: WsChatModel) -> None:
         assert isinstance(model, SessionChat)
         user: Any = self.current_user
-        if model.may_edit(msg.id, user.username):
+        if model.may_change(msg, user.username):
             super()._handle_update_message(msg, model)
 
 
