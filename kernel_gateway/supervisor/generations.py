@@ -197,7 +197,7 @@ class Generations:
         if run is None:
             self.pending_notice = notice
             self._journal.sync()
-        self._router.bury(notice)
+        self._router.bury(notice, is_last=self._stopped)
 
 
 def _isolation(kernel: Kernel) -> dict[str, Tier]:

@@ -76,13 +76,13 @@ class Router:
         self._runs.clear()
         self._own = {own_session}
 
-    def bury(self, notice: str) -> None:
-        """The kernel died: the run that was running ends with it, and clients are told."""
+    def bury(self, notice: str, *, is_last: bool = False) -> None:
+        """The kernel died: the run that was running ends with it, and clients are told. After the last one there is no other."""
         self._runs.clear()
         if self.running is not None:
             self.running.death = notice
             self.running.notice()
-        self._clients.publish(compose("status", "", {"execution_state": "restarting"}))
+        self._clients.publish(compose("status", "", {"execution_state": "dead" if is_last else "restarting"}))
         self.changed.set()
 
     def on_reply(self, channel: str, message: Message) -> None:

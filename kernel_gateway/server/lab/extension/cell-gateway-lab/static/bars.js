@@ -24,31 +24,41 @@ class Bar {
     this.isWaking = false;
     this.build();
     this.off = [attendance.on("state", () => this.update()), attendance.on("lost", () => this.update())];
-    this.startNothing();
+    this.holdBack();
     this.update();
   }
 
-  // Lab would start a kernel for a notebook that has none. When a person runs a cell it does, as for any notebook.
-  startNothing() {
-    const wanted = this.kernel.kernelPreference;
-    this.kernel.kernelPreference = { ...wanted, shouldStart: false };
-    void this.kernel.ready.then(() => {
-      this.kernel.kernelPreference = { ...this.kernel.kernelPreference, shouldStart: wanted.shouldStart ?? true };
-      this.update();
-    });
+  // Lab looks for a kernel as soon as a notebook is open, and starts one when there is none. Here it looks once the session lives;
+  // what waits for the kernel (widgets, the debugger) then finds it. When a person runs a cell, that starts the session.
+  holdBack() {
+    const initialize = this.kernel.initialize.bind(this.kernel), start = this.kernel.startKernel.bind(this.kernel);
+    const lives = new Promise((resolve) => { this.release = resolve; });
+    this.kernel.initialize = async () => { await lives; return initialize(); };
+    this.kernel.startKernel = async () => {
+      if (this.attendance.live?.has(this.session) ?? true) return start();
+      await this.wake("auto");
+      return false;
+    };
   }
 
   build() {
     this.text = Object.assign(document.createElement("span"), { className: "cg-Bar-text" });
     this.buttons = Object.assign(document.createElement("span"), { className: "cg-Bar-buttons" });
-    const node = document.createElement("div");
-    node.append(this.text, this.buttons);
-    node.setAttribute("role", "region");
-    node.setAttribute("aria-label", "This session is stopped");
-    this.widget = new this.lab.widgets.Widget({ node });
+    const inner = Object.assign(document.createElement("div"), { className: "cg-Bar-inner" });
+    inner.append(this.text, this.buttons);
+    this.widget = new this.lab.widgets.Widget();
+    this.widget.node.append(inner);
+    this.widget.node.setAttribute("role", "region");
+    this.widget.node.setAttribute("aria-label", "This session is stopped");
     this.widget.addClass("cg-Bar");
     this.widget.hide();
     this.panel.contentHeader.addWidget(this.widget);
+    // Lab places widgets by their least height, and does not ask how high a text became.
+    this.measuring = new ResizeObserver(() => {
+      this.widget.node.style.minHeight = `${Math.ceil(inner.getBoundingClientRect().height)}px`;
+      this.panel.contentHeader.fit();
+    });
+    this.measuring.observe(inner);
     const { ToolbarButton, stopIcon } = this.lab.ui;
     this.stop = new ToolbarButton({
       label: "Stop the model",
@@ -82,6 +92,7 @@ class Bar {
     } catch (error) {
       // No session of ours, or one that was just deleted.
       this.isDismissed = true;
+      this.release();
       console.info(`cell-gateway: ${error.message}`);
     } finally {
       this.isAsking = false;
@@ -92,9 +103,9 @@ class Bar {
     const cells = `${cost.cells} ${cost.cells === 1 ? "cell" : "cells"}`;
     const network = cost.network.length ? ` It used the network in cell ${cost.network.join(", ")}.` : "";
     if (cost.cells) {
-      this.say(`This session is stopped. To have its variables back, ${cells} run again; that took ${duration(cost.seconds)}.${network}`, [
+      this.say(`This session is stopped. Running its cells again brings its variables back.${network}`, [
         [`Bring variables back (${cells}, ${duration(cost.seconds)})`, () => this.wake("yes"), "jp-mod-accept"],
-        ["Start with its files only", () => this.wake("files"), ""],
+        ["Start without them", () => this.wake("files"), ""],
         ["Not now", () => this.dismiss(), ""],
       ]);
     } else {
@@ -110,7 +121,7 @@ class Bar {
     this.text.textContent = text;
     this.buttons.replaceChildren(...buttons.map(([label, act, style]) => {
       const made = Object.assign(document.createElement("button"), { type: "button", textContent: label });
-      made.className = `jp-mod-styled ${style}`;
+      made.className = `jp-mod-styled ${style}`.trim();
       made.addEventListener("click", act);
       return made;
     }));
@@ -142,16 +153,17 @@ class Bar {
     }
   }
 
-  // To the session's own kernel, when the notebook has none.
+  // To the session's own kernel. Lab's own ways would make a second binding of the notebook to it.
   async attach() {
+    this.release();
     if (!this.kernel.isReady || this.isAttaching || !isGone(this.kernel.session?.kernel)) return;
     this.isAttaching = true;
     try {
       const { sessions } = this.app.serviceManager;
       await sessions.refreshRunning();
       const path = this.server.contents.localPath(this.context.path);
-      const found = [...sessions.running()].find((model) => model.path === path || model.path === this.context.path);
-      if (found?.kernel && isGone(this.kernel.session?.kernel)) await this.kernel.changeKernel({ id: found.kernel.id });
+      const model = [...sessions.running()].find((one) => one.path === path || one.path === this.context.path);
+      if (model?.kernel && isGone(this.kernel.session?.kernel)) this.kernel._handleNewSession(sessions.connectTo({ model }));
     } finally {
       this.isAttaching = false;
     }
@@ -159,6 +171,8 @@ class Bar {
 
   dispose() {
     this.isDisposed = true;
+    this.release();
+    this.measuring.disconnect();
     for (const off of this.off) off();
   }
 }
@@ -166,5 +180,6 @@ class Bar {
 const isGone = (kernel) => !kernel || kernel.isDisposed || kernel.status === "dead";
 
 function duration(seconds) {
+  if (seconds < 1) return "under 1 s";
   return seconds < 90 ? `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }

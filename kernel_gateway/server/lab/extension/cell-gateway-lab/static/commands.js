@@ -59,7 +59,7 @@ export function addCommands(app, lab, server, { palette, launch, restorer }) {
   for (const command of ["cell-gateway:sessions", "cell-gateway:stop", "cell-gateway:export"]) {
     palette?.addItem({ command, category: "Cell Gateway" });
   }
-  launch?.add({ command: "cell-gateway:sessions", category: "Cell Gateway", rank: 0 });
+  launch?.add({ command: "cell-gateway:sessions", category: "Other", rank: 0 });
 }
 
 function download(url) {
