@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+from jupyter_server.utils import url_path_join
 from jupyterlab.labapp import LabApp
 from jupyterlab_server.handlers import LabHandler, NotFoundHandler
 
-from .page import LabPage, MissingLabPage
+from .browser import Policy, inline_hashes
+from .page import POLICY, LabPage, MissingLabPage
 
 _PARTS = ("handlers", "approvals")
 _PAGES: dict[type, type] = {LabHandler: LabPage, NotFoundHandler: MissingLabPage}
@@ -19,6 +22,10 @@ class SessionsLab(LabApp):
 
     def initialize_settings(self) -> None:
         super().initialize_settings()
+        base = self.serverapp.base_url
+        scripts = [url_path_join(base, f"/static/{self.name}/"), url_path_join(base, f"{self.labextensions_url}/")]
+        page = Path(self.static_dir, "index.html").read_text()
+        self.settings[POLICY] = Policy(scripts, inline_hashes(page))
         # Extensions are loaded by name: documents, file ids and our routes are there by now.
         import_module(f"{__package__}.rooms").start(self.serverapp)
 
