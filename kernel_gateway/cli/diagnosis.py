@@ -17,12 +17,12 @@ from ..errors import GatewayError, NotFound
 from ..image.store import ImageStore
 from ..sandbox.doctor import Finding, probe
 from ..sandbox.engines import probe_containers
+from . import survival
 from .say import has_colour, say_data
 from .sizes import shown_size
 from .terminal import clean_text
 
 LOW_SPACE = 6 * 1024**3
-_LINGER = "loginctl enable-linger"
 
 
 def diagnose() -> list[Finding]:
@@ -34,7 +34,12 @@ def diagnose() -> list[Finding]:
         return [*findings, Finding("settings", False, error.message, error.next_step)]
     checks: tuple[Callable[[Settings], Finding], ...] = (_config_file, _data, _space, _image, _network, _key)
     containers = probe_containers(settings["engine"])
-    return [*findings, *containers, *(check(settings) for check in checks), _survival()]
+    return [
+        *findings,
+        *containers,
+        *(check(settings) for check in checks),
+        *survival.findings(survival.look(settings.data)),
+    ]
 
 
 def print_findings(findings: list[Finding], *, as_json: bool) -> None:
@@ -121,34 +126,3 @@ def _key(settings: Settings) -> Finding:
     if found := found_keys():
         return Finding("model", True, f"{settings['model']}, by {' and '.join(found)}")
     return Finding("model", None, "No key: ask and chat need one; run and demo do not.", "export ANTHROPIC_API_KEY=…")
-
-
-def _survival() -> Finding:
-    """P2: kernels outlive front ends, unless the machine ends everything that a login or a container started."""
-    if _in_container():
-        return Finding(
-            "long life", None, "Sessions run as long as this container; what they recorded stays in the data folder."
-        )
-    if os.getuid() == 0 or not Path("/run/systemd/system").exists():
-        return Finding("long life", True, "Sessions go on when you log out.")
-    if Path("/var/lib/systemd/linger", os.environ.get("USER", "")).is_file() or not _kills_at_logout():
-        return Finding("long life", True, "Sessions go on when you log out.")
-    return Finding(
-        "long life", None, "This machine ends your programs when you log out.", f"Allow them to go on: {_LINGER}"
-    )
-
-
-def _kills_at_logout() -> bool:
-    """logind's own setting; its default is no, but distributions may build in yes."""
-    kills = False
-    for file in (Path("/etc/systemd/logind.conf"), *sorted(Path("/etc/systemd/logind.conf.d").glob("*.conf"))):
-        if file.is_file():
-            for line in file.read_text("utf-8", "replace").splitlines():
-                key, _, value = line.strip().partition("=")
-                if key == "KillUserProcesses":
-                    kills = value.strip().lower() in ("yes", "true", "1", "on")
-    return kills
-
-
-def _in_container() -> bool:
-    return any(Path(path).exists() for path in ("/.dockerenv", "/run/.containerenv"))
