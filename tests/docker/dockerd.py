@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Generator
@@ -18,6 +17,7 @@ import pytest
 
 from kernel_gateway.errors import EngineUnavailable
 from kernel_gateway.sandbox.docker_daemon import ask
+from tests import debian
 
 PROGRAMS = {"dockerd": "docker.io", "runsc": "runsc", "mmdebstrap": "mmdebstrap"}
 START_SECONDS = 90
@@ -26,21 +26,11 @@ STOP_SECONDS = 60
 
 def require_programs() -> None:
     """Install what is missing, where that can be done; else skip and say why."""
-    missing = {package for program, package in PROGRAMS.items() if shutil.which(program) is None}
     if os.geteuid() != 0:
         pytest.skip("only root can start a Docker daemon of its own; run the tests as root for the container engines")
-    if not missing:
-        return
-    if shutil.which("apt-get") is None:
-        pytest.skip(f"not a Debian machine, so {', '.join(sorted(missing))} cannot be installed here")
-    print(f"\nInstalling {', '.join(sorted(missing))} for the tests of container engines", file=sys.stderr, flush=True)
-    # A service that the package would start is none of ours.
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *sorted(missing)]
-    for command in (["apt-get", "update", "-qq"], install):
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"{' '.join(command)} failed: {done.stderr[-500:]}")
+    missing = sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
+    if missing and (problem := debian.install(*missing)):
+        pytest.skip(f"the container engines cannot be tested here: {problem}")
 
 
 @contextmanager

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
-import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from kernel_gateway.errors import BadRequest
 from kernel_gateway.notebook.outputs import sequence
 from kernel_gateway.notebook.share import share
 from kernel_gateway.session.folder import SessionFolder
+from tests import debian
 
 from .journals import Script, display, stdout
 
@@ -44,12 +43,9 @@ def chromium() -> str | None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if (found := chromium()) is None and os.getuid() == 0 and shutil.which("apt-get"):
-        for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
-            subprocess.run(["apt-get", "-q", *command], check=False, capture_output=True, timeout=600)
-        found = chromium()
-    if found is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
+    problem = "" if chromium() else debian.install("chromium")
+    if (found := chromium()) is None:
+        pytest.skip(f"needs Chromium: apt-get install chromium; {problem}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
         yield browser
