@@ -64,6 +64,9 @@ class Supervisor:
         self.execution.on_begin, self.execution.on_end = self.egress.began, self.egress.ended
         self.egress.on_record = self.execution.router.changed.set
         self._building = asyncio.Lock()
+        self._build: asyncio.Task[str | None] | None = None
+        # After the last build, which holds all that was recorded.
+        self._is_built = False
         execution, policy = self.execution, self.execution.policy
         self._disk = DiskWatch(execution.measure_disk, policy.disk, execution.on_disk)
         self._idle = IdleWatch(
@@ -93,6 +96,7 @@ class Supervisor:
         await _end([stopping, *tasks])
         results = await asyncio.gather(*tasks, return_exceptions=True)
         await self.build_notebook()
+        self._is_built = True
         control.close()
         self.sockets.close()
         self.journal.close()
@@ -105,17 +109,26 @@ class Supervisor:
     async def build_notebook(self) -> str | None:
         """In a child, so that the loop never waits for a big notebook. Returns what it had to say, if anything."""
         async with self._building:
+            if self._is_built:
+                return None
+            if self._build is not None:
+                await asyncio.wait([self._build])
             self.execution.router.changed.clear()
-            child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "kernel_gateway.notebook.write",
-                str(self.execution.folder.path),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-            )
-            said, _ = await child.communicate()
-            return said.decode("utf-8", "replace").strip() or None
+            # Whoever leaves, it goes on: asyncio never returns from a child that is cancelled while it starts.
+            self._build = asyncio.create_task(self._build_in_child())
+            return await asyncio.shield(self._build)
+
+    async def _build_in_child(self) -> str | None:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "kernel_gateway.notebook.write",
+            str(self.execution.folder.path),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await child.communicate()
+        return said.decode("utf-8", "replace").strip() or None
 
     async def _keep_notebook(self) -> None:
         while True:

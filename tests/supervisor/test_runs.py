@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from kernel_gateway.errors import SupervisorUnavailable
 from kernel_gateway.journal import read
 from kernel_gateway.notebook.setup import restart_cell
 from kernel_gateway.supervisor.client import connect
@@ -171,3 +172,17 @@ async def test_names_of_a_cell_that_failed_are_told_when_they_are_lost(session: 
     await session.python("half = 1\n1 / 0")
     result = await session.python("import os; os._exit(1)")
     assert result.notice and "Names lost: half" in result.notice
+
+
+async def test_a_stop_ends_while_others_wait_for_the_notebook(session: LiveSession) -> None:
+    await session.python("x = 1")
+
+    async def keep_asking() -> None:
+        with pytest.raises(SupervisorUnavailable):
+            while True:
+                await session.client.notebook()
+
+    asking = [asyncio.create_task(keep_asking()) for _ in range(3)]
+    async with connect(session.folder, start=False) as client:
+        await asyncio.wait_for(client.stop(), 60)
+    await asyncio.gather(*asking)

@@ -33,7 +33,7 @@ class Bar {
   holdBack() {
     const initialize = this.kernel.initialize.bind(this.kernel), start = this.kernel.startKernel.bind(this.kernel);
     const lives = new Promise((resolve) => { this.release = resolve; });
-    this.kernel.initialize = async () => { await lives; return initialize(); };
+    this.kernel.initialize = () => (this.initialized ??= lives.then(initialize));
     this.kernel.startKernel = async () => {
       if (this.attendance.live?.has(this.session) ?? true) return start();
       await this.wake("auto");
@@ -156,6 +156,7 @@ class Bar {
   // To the session's own kernel. Lab's own ways would make a second binding of the notebook to it.
   async attach() {
     this.release();
+    await this.initialized;
     if (!this.kernel.isReady || this.isAttaching || !isGone(this.kernel.session?.kernel)) return;
     this.isAttaching = true;
     try {
