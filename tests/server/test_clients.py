@@ -16,7 +16,7 @@ import pexpect
 import pytest
 
 from kernel_gateway.session.folder import SessionFolder, SessionStore
-from tests.server.conftest import Serving, environment, free_port, wait_for_port
+from tests.server.conftest import TOKEN, Serving, environment, free_port, wait_for_port
 
 BIN = Path(sys.executable).parent
 NETWORK = (
@@ -148,11 +148,11 @@ def test_a_second_jupyter_server_in_front_of_us(serving: Serving) -> None:
     command = [
         str(BIN / "jupyter-server"),
         f"--port={port}",
-        "--IdentityProvider.token=t",
+        f"--IdentityProvider.token={TOKEN}",
         "--no-browser",
         "--allow-root",
     ]
-    command += [f"--gateway-url=http://127.0.0.1:{serving.port}", "--GatewayClient.auth_token=t"]
+    command += [f"--gateway-url=http://127.0.0.1:{serving.port}", f"--GatewayClient.auth_token={TOKEN}"]
     env = {**environment(serving.place), "KERNEL_SECRET": "of the front"}
     with (serving.place / "front.log").open("wb") as log:
         front = subprocess.Popen(command, env=env, cwd=serving.place, stdout=log, stderr=log)
@@ -173,6 +173,6 @@ def test_a_second_jupyter_server_in_front_of_us(serving: Serving) -> None:
 def test_jupyter_kernel_client(serving: Serving) -> None:
     from jupyter_kernel_client import JupyterKernelClient
 
-    with JupyterKernelClient(server_url=f"http://127.0.0.1:{serving.port}", token="t") as kernel:
+    with JupyterKernelClient(server_url=f"http://127.0.0.1:{serving.port}", token=TOKEN) as kernel:
         reply = kernel.execute("print(6 * 7)")
     assert reply["status"] == "ok" and reply["outputs"][0]["text"] == "42\n"

@@ -11,10 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from kernel_gateway.image.store import Image
 from kernel_gateway.server.handover import command_without_token
 from tests.conftest import ROOT, alive
 from tests.ordinary_user import run_tests
-from tests.server.conftest import Serving, environment, free_port, wait_for_port
+from tests.server.conftest import Serving, environment, free_port, stop_all, wait_for_port
 
 KEY, TOKEN = "sk-canary-of-the-test", "token-canary-of-the-test"
 
@@ -84,14 +85,15 @@ def test_only_the_tokens_words_leave_the_command() -> None:
 
 
 @pytest.mark.skipif(not ROOT, reason="Sandboxes of the test image need it: the other tests ran as this user")
-async def test_no_process_of_a_session_is_given_the_key(place: Path, tmp_path: Path) -> None:
-    server = Serving(place)
-    server.start(ANTHROPIC_API_KEY=KEY, ANTHROPIC_AUTH_TOKEN=KEY)
+async def test_no_process_of_a_session_is_given_the_key(tmp_path: Path, image: Image) -> None:
+    server = Serving(tmp_path, ANTHROPIC_API_KEY=KEY, ANTHROPIC_AUTH_TOKEN=KEY)
+    server.start()
     try:
         kernel = server.new_kernel()
         said = await server.run(kernel, "import os\nprint('canary' in str(os.environ))")
         assert said == "False\n" and holders() == []
     finally:
+        await stop_all(tmp_path / "data")
         assert server.end() == 0
 
 

@@ -1,15 +1,11 @@
-"""A real server in a process of its own, on a data folder of its own, with a scripted model."""
+"""The server as a client of its REST interface uses it."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
-import socket
 import subprocess
-import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from kernel_gateway.image.store import Image
-from kernel_gateway.scripted_model import Scripted, scripted_model_in_thread, text, tool_use
-from kernel_gateway.session.folder import SessionStore
-from tests.conftest import stop_session
-
-TOKEN = "of-the-test"
-REPLIES = [Scripted([text("I count."), tool_use("toolu_1", "python", code="print(6 * 7)")]), Scripted([text("42.")])]
+from tests.server.conftest import TOKEN, Serving
 
 
 @dataclass
@@ -49,45 +39,14 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, image: Image) -> Iterator[Server]:
-    """One for the tests of a module; its sessions are stopped at the end."""
-    place = tmp_path_factory.mktemp("server")
-    with socket.socket() as free, scripted_model_in_thread(REPLIES) as model:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
-        ours = {k: v for k, v in os.environ.items() if not k.startswith(("ANTHROPIC_", "JUPYTER_"))}
-        own = {"CELL_GATEWAY_DATA": str(place / "data"), "CELL_GATEWAY_POOL_SIZE": "0", "NO_PROXY": "*"}
-        jupyter = {f"JUPYTER_{k}_DIR": str(place / k) for k in ("RUNTIME", "CONFIG", "DATA")}
-        environment = {**ours, **own, **jupyter, "ANTHROPIC_BASE_URL": model.base_url}
-        command = [sys.executable, "-m", "tests.server.rest.serving", str(port), TOKEN]
-        root = Path(__file__).parents[3]
-        with (place / "log").open("wb") as log:
-            process = subprocess.Popen(command, env=environment, cwd=root, stdout=subprocess.PIPE, stderr=log)
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n", (place / "log").read_text()
-            with httpx.Client(
-                base_url=f"http://127.0.0.1:{port}",
-                headers={"Authorization": f"token {TOKEN}"},
-                timeout=120,
-                trust_env=False,
-            ) as http:
-                yield Server(port, place / "data", http)
-        finally:
-            process.terminate()
-            process.communicate()
-            _stop_all(place / "data")
-
-
-def _stop_all(data: Path) -> None:
-    """In a thread: Playwright's own event loop may be running in this one."""
-
-    async def stop() -> None:
-        await asyncio.gather(*(stop_session(folder) for folder in SessionStore(data)))
-
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(lambda: asyncio.run(stop())).result()
+def server(serving: Serving) -> Iterator[Server]:
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{serving.port}",
+        headers={"Authorization": f"token {TOKEN}"},
+        timeout=120,
+        trust_env=False,
+    ) as http:
+        yield Server(serving.port, serving.data, http)
 
 
 @pytest.fixture(scope="session")
