@@ -136,18 +136,19 @@ async def _stop_all(data: Path) -> None:
 
 @pytest.fixture
 def page(browser: Browser, lab: LabServer) -> Iterator[Page]:
-    """A page with the server's cookie, not opened anywhere; whatever it asks of elsewhere fails the test."""
+    """A page with the server's cookie, not opened anywhere; whatever it gets from elsewhere fails the test."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page, elsewhere = context.new_page(), list[str]()
     inside = (lab.url, f"ws{lab.url[4:]}", "data:", "blob:", "about:")
-    page.on("request", lambda asked: None if asked.url.startswith(inside) else elsewhere.append(asked.url))
+    # By their answers: a request that the browser itself refuses to make is announced too.
+    page.on("response", lambda reply: None if reply.url.startswith(inside) else elsewhere.append(reply.url))
     context.request.get(f"{lab.url}/api/status", params={"token": TOKEN})
     yield page
     context.close()
     assert elsewhere == []
 
 
-def open_notebook(page: Page, lab: LabServer, session: str, place: str = "/lab/tree/{}/notebook.ipynb") -> None:
+def open_notebook(page: Page, lab: LabServer, session: str, place: str = "/lab/workspaces/{0}/tree/{0}/notebook.ipynb") -> None:
     """Return when it is there with its cells, attached to its kernel."""
     page.goto(f"{lab.url}{place.format(session)}?token={TOKEN}")
     wait_until_ready(page)
