@@ -147,7 +147,8 @@ class Running:
         records = (await asyncio.to_thread(read, self.folder.journal)).records
         result = TurnResult("", "end_turn")
         if pending_turn(records) is not None:
-            self._hall.notice("Going on with the turn that broke off.")
+            if asked is not None:
+                self._hall.notice("Going on with the turn that broke off.")
             result = await turn.resume() or result
             self._hall.forget()
         return result if asked is None else await turn.ask(*asked)

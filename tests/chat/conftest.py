@@ -20,7 +20,7 @@ _INPUT = ".jp-chat-input-container textarea"
 _FETCH = """
 import urllib.request
 try:
-    urllib.request.urlopen('http://host.example/x')
+    urllib.request.urlopen('http://HOST/x')
 except Exception as error:
     print(error)
 """
@@ -37,11 +37,14 @@ def answer(request: dict[str, Any]) -> list[dict[str, Any]]:
     said = sum(m["role"] == "assistant" for m in request["messages"])
     content = request["messages"][-1]["content"]
     blocks: list[Any] = [content] if isinstance(content, str) else [b.get("text", b["type"]) for b in content]
-    if "tool_result" in blocks:
+    if blocks[-1] == "tool_result":
         return [text("Done.")]
     prompt = str(blocks[-1])
     if (word := prompt.split()[0].strip(",.").lower()) in CODE:
-        return [text(f"I {word}."), tool_use(f"toolu_{said}", "python", code=CODE[word])]
+        return [
+            text(f"I {word}."),
+            tool_use(f"toolu_{said}", "python", code=CODE[word].replace("HOST", prompt.split()[-1])),
+        ]
     return [text(f"You said: {prompt}")]
 
 
@@ -64,6 +67,14 @@ class Chat:
     def records(self, kind: str) -> list[Record]:
         return [r for r in read(self.folder.journal).records if r["kind"] == kind]
 
+    def cells(self) -> list[Record]:
+        """Those of the model, as they began."""
+        return [r for r in self.records("start") if r.get("turn")]
+
+    def ends(self) -> list[str]:
+        runs = {r["run"] for r in self.cells()}
+        return [r["exit"] for r in self.records("end") if r["run"] in runs]
+
     def until(self, is_so: Callable[[], bool]) -> None:
         """What a process of its own does is seen by looking."""
         ends = time.monotonic() + 60
@@ -74,7 +85,8 @@ class Chat:
 
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
-    """One for the tests of a module."""
+    """One for the tests of a module. Without our extension of Lab: its dialog would be answered before a reply can be typed."""
     context = browser.new_context(viewport={"width": 1280, "height": 860})
+    context.route("**/cell-gateway-lab/**", lambda route: route.abort())
     yield context.new_page()
     context.close()

@@ -34,17 +34,17 @@ def test_a_message_is_answered_with_words_and_a_cell_and_its_cost(chat: Chat, op
     expect(opened.get_by_text("Done.")).to_be_visible(timeout=30_000)
     expect(opened.get_by_text("I count.")).to_be_visible()
     expect(opened.get_by_text("tokens in")).to_be_visible()
-    (cell,) = chat.records("start")
-    assert (cell["source"], cell["author"]) == ("print(6 * 7)", "model")
+    (cell,) = chat.cells()
+    assert cell["source"] == "print(6 * 7)"
 
 
 def test_stop_ends_the_running_cell_and_the_turn(chat: Chat, opened: Page) -> None:
     chat.say(opened, "Sleep long")
-    chat.until(lambda: len(chat.records("start")) == 2)
+    chat.until(lambda: len(chat.cells()) == 2)
     opened.get_by_title("Stop generating").click()
     expect(opened.get_by_text("Stopped.")).to_be_visible(timeout=10_000)
     chat.until(lambda: chat.records("turn")[-1].get("stop_reason") == "interrupted")
-    assert chat.records("end")[-1]["exit"] == "interrupted"
+    assert chat.ends()[-1] == "interrupted"
 
 
 def test_two_messages_in_a_row_are_answered_one_after_the_other(chat: Chat, opened: Page) -> None:
@@ -57,20 +57,20 @@ def test_two_messages_in_a_row_are_answered_one_after_the_other(chat: Chat, open
 
 @pytest.mark.parametrize(("reply", "event"), [("deny", "denied"), ("allow", "allowed")])
 def test_a_question_of_the_network_is_answered_by_a_reply(chat: Chat, opened: Page, reply: str, event: str) -> None:
-    chat.say(opened, "Fetch it")
-    expect(opened.get_by_text("The code that runs wants to reach").last).to_be_visible(timeout=20_000)
+    chat.say(opened, f"Fetch {event}.example")
+    expect(opened.get_by_text(f"wants to reach {event}.example")).to_be_visible(timeout=20_000)
     chat.say(opened, reply)
     expect(opened.get_by_text(f"{event.capitalize()} by").last).to_be_visible(timeout=20_000)
     chat.until(lambda: chat.records("turn")[-1]["state"] == "ended")
     audit = [json.loads(line) for line in (chat.folder.internals / "audit.jsonl").read_text().splitlines()]
-    assert [(line["event"], line["host"]) for line in audit if "event" in line][-1] == (event, "host.example")
+    assert [(line["event"], line["host"]) for line in audit if "event" in line][-1] == (event, f"{event}.example")
     assert reply not in [r["text"] for r in chat.records("prompt")]
 
 
 def test_a_server_that_is_killed_answers_each_message_once_when_it_is_back(chat: Chat, opened: Page) -> None:
     before = len(chat.records("prompt"))
     chat.say(opened, "Nap a bit")
-    chat.until(lambda: chat.records("start")[-1]["source"].startswith("import time\ntime.sleep(4)"))
+    chat.until(lambda: chat.cells()[-1]["source"].startswith("import time\ntime.sleep(4)"))
     chat.say(opened, "And after that")
     expect(opened.get_by_text("And after that", exact=True)).to_be_visible()
     chat.lab.restart()
@@ -81,5 +81,5 @@ def test_a_server_that_is_killed_answers_each_message_once_when_it_is_back(chat:
     prompts = chat.records("prompt")[before:]
     assert [r["text"] for r in prompts] == ["Nap a bit", "And after that"]
     assert len({r["message"] for r in prompts}) == 2
-    assert [r["exit"] for r in chat.records("end")][-1] == "ok"
+    assert chat.ends()[-1] == "ok"
     assert sum("Nap" in a or "I nap." in a for a in answers(chat)) == 1
