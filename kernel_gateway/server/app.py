@@ -20,7 +20,11 @@ from .context import Context
 EXTENSION = "kernel_gateway.server"
 # After a signal to end: then the process ends whatever still hangs. Sessions go on in either case.
 STOP_SECONDS = 8.0
-_PARTS = ("kernel_gateway.server.rest.handlers", "kernel_gateway.server.page.handlers")
+_PARTS = (
+    "kernel_gateway.server.rest.handlers",
+    "kernel_gateway.server.page.handlers",
+    "kernel_gateway.server.untrusted",
+)
 
 
 class GatewayApp(ExtensionApp):

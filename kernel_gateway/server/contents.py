@@ -25,6 +25,7 @@ from ..session.folder import SessionFolder
 from . import notebooks
 from .sessions import session_of
 from .trust import is_trusted
+from .untrusted import UntrustedFiles
 from .writing import append, copy_folder, make_folder, move, remove, replacing
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ class SessionContents(AsyncLargeFileManager):
 
     @default("files_handler_class")
     def _files_handler(self) -> type[FilesHandler]:
-        """Reads through this class and sandboxes pages; the default one serves straight from the disk."""
-        return FilesHandler
+        """Reads through this class and lets no page act; the default one serves straight from the disk."""
+        return UntrustedFiles
 
     @default("files_handler_params")
     def _files_params(self) -> dict[str, Any]:

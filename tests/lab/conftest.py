@@ -148,7 +148,9 @@ def page(browser: Browser, lab: LabServer) -> Iterator[Page]:
     assert elsewhere == []
 
 
-def open_notebook(page: Page, lab: LabServer, session: str, place: str = "/lab/workspaces/{0}/tree/{0}/notebook.ipynb") -> None:
+def open_notebook(
+    page: Page, lab: LabServer, session: str, place: str = "/lab/workspaces/{0}/tree/{0}/notebook.ipynb"
+) -> None:
     """Return when it is there with its cells, attached to its kernel."""
     page.goto(f"{lab.url}{place.format(session)}?token={TOKEN}")
     wait_until_ready(page)

@@ -22,12 +22,13 @@ class SessionsLab(LabApp):
 
     def initialize_settings(self) -> None:
         super().initialize_settings()
-        base = self.serverapp.base_url
+        server: Any = self.serverapp
+        base = server.base_url
         scripts = [url_path_join(base, f"/static/{self.name}/"), url_path_join(base, f"{self.labextensions_url}/")]
         page = Path(self.static_dir, "index.html").read_text()
         self.settings[POLICY] = Policy(scripts, inline_hashes(page))
         # Extensions are loaded by name: documents, file ids and our routes are there by now.
-        import_module(f"{__package__}.rooms").start(self.serverapp)
+        import_module(f"{__package__}.rooms").start(server)
 
     def initialize_handlers(self) -> None:
         super().initialize_handlers()

@@ -1,4 +1,4 @@
-"""What a page of JupyterLab may do in the browser, whatever its outputs hold: run JupyterLab's own script, and ask nobody but this server."""
+"""What JupyterLab's page may do in a browser, whatever outputs hold: run JupyterLab's own script and ask only this server."""
 
 from __future__ import annotations
 

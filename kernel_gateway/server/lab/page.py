@@ -25,7 +25,8 @@ class LabPage(LabHandler):
 
     def set_default_headers(self) -> None:
         super().set_default_headers()
-        self.set_header("Referrer-Policy", "no-referrer")
+        # Jupyter wants to know that `/files` is asked from here.
+        self.set_header("Referrer-Policy", "same-origin")
 
     @lru_cache  # noqa: B019  as the one that it overrides; a handler lives for one request
     def get_page_config(self) -> dict[str, Any]:
