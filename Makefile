@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Processes that run tests at once, 0: none but pytest's own. See tests/parallel.py.
+JOBS ?= 2
+PARALLEL = $(shell $(BIN)/python -c 'import xdist' 2>/dev/null && echo --numprocesses $(JOBS))
 
 .PHONY: demo test lint format bench image notebooks lock clean
 
@@ -10,7 +13,7 @@ demo: $(READY)  ## A scripted model, a real kernel in a real sandbox: writes dem
 	@$(BIN)/cell-gateway demo
 
 test: lint image  ## Lint, types and all tests
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 lint: $(READY)
 	@$(BIN)/ruff format --check .
