@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 INTERNALS = ".session"
 # Of a session itself: they are made and removed by commands, never by a file browser.
-_FIXED = frozenset({"workspace", "outputs", "pictures", "notebook.ipynb"})
+_CHAT = "session.chat"
+_FIXED = frozenset({"workspace", "outputs", "pictures", "notebook.ipynb", _CHAT})
 
 _STATUS = {
     **dict.fromkeys((errno.ENOENT, errno.ELOOP, errno.ENOTDIR), 404),
@@ -116,25 +117,36 @@ class SessionContents(AsyncLargeFileManager):
     async def get(self, path: str, content: bool = True, **options: Any) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A session's notebook is brought up to date before it is read.
 
-        Its ``last_modified`` never changes: it is written all the time, and a client that believed in a change by somebody else
-        would ask a person whose version to keep, or overwrite the shared document.
+        Its ``last_modified``, and its chat's, never changes: they are written all the time, and a client that believed in a change by
+        somebody else would ask a person whose version to keep, or overwrite the shared document.
         """
-        folder = session_of(path)
-        if folder is not None and content:
+        folder, chat = session_of(path), self._with_chat(path)
+        if folder is not None and (content or not folder.notebook.exists()):
             with _told():
                 await notebooks.write(folder)
         model: dict[str, Any] = await super().get(path, content=content, **options)
-        if folder is not None:
-            model["last_modified"] = model["created"] = _created(folder)
+        if (kept := folder or chat) is not None:
+            model["last_modified"] = model["created"] = _created(kept)
         return model
 
     async def save(self, model: dict[str, Any], path: str = "") -> dict[str, Any]:
+        if self._with_chat(path) is not None:
+            # Its pages send what is said by a websocket, and the server writes it; saving is a matter of course for an editor.
+            return await self.get(path, content=False)
         folder = session_of(path)
         if folder is None or model.get("type") != "notebook" or not isinstance(model.get("content"), dict):
             return await super().save(model, path)
         with _told():
             await notebooks.save(folder, model["content"], self.open_notebooks)
         return await self.get(path, content=False)
+
+    def _with_chat(self, path: str) -> SessionFolder | None:
+        """The session whose chat this is."""
+        parts = PurePosixPath(path.strip("/")).parts
+        if len(parts) != 2 or parts[1] != _CHAT:
+            return None
+        folder = SessionFolder(Path(self._get_os_path(parts[0])))
+        return folder if folder.internals.is_dir() else None
 
     def mark_trusted_cells(self, nb: Any, path: str = "") -> None:
         """A session's cells by who ran them and what they show; nobody's signature counts."""
