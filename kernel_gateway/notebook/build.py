@@ -50,6 +50,8 @@ class Fold:
         self._blobs = blobs
         self._ids = Ids()
         self._edits = Edits(self._ids)
+        # The cells without edits, as long as no record but edits comes.
+        self._natural: list[list[Cell]] | None = None
         self._slots: dict[tuple[str, str], _Slot] = {}
         self._runs: dict[str, RunState] = {}
         # The run that is shown in a cell, by the cell's id.
@@ -89,6 +91,8 @@ class Fold:
             self.seq = max(self.seq, seq)
         kind = record.get("kind")
         if isinstance(kind, str) and kind in self._handlers:
+            if kind != "edit":
+                self._natural = None
             self._handlers[kind](mapping(internalize(record, self._blobs)))
 
     def notebook(self) -> Notebook:
@@ -101,13 +105,16 @@ class Fold:
         }
 
     def _groups(self) -> list[list[Cell]]:
-        return [slot.cells() for slot in self._slots.values()]
+        if self._natural is None:
+            self._natural = [slot.cells() for slot in self._slots.values()]
+        return self._natural
 
     def _add_edit(self, record: Record) -> None:
         for cell in self._edits.add(record, self._groups()):
             if (state := self._shown.get(cell)) is not None:
                 state.clear()
                 self._touch(state)
+                self._natural = None
 
     # Markdown cells
 

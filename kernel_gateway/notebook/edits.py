@@ -118,18 +118,24 @@ class Edits:
         self._patches: dict[str, _Patch] = {}
         # Every cell with a place, also deleted ones: where one runs again it comes back there. None: as the journal has it.
         self._order: _Order | None = None
+        # What was given last, and the types of its cells: a person's edits follow one another.
+        self._seen: Groups | None = None
+        self._made: dict[str, str] = {}
+        self._is_placed = False
         self._deleted: set[str] = set()
         self._inserted: set[str] = set()
         # Names that a person's new cell could not have.
         self._renamed: dict[str, str] = {}
 
     def add(self, record: Record, natural: Groups) -> list[str]:
-        """The next ``edit`` record; ``natural`` are the cells without any edit. Returns those whose outputs were cleared."""
-        made = {cell["id"]: text(cell["cell_type"]) for group in natural for cell in group}
-        is_ordered, cleared = False, list[str]()
+        """The next ``edit`` record; ``natural`` are the cells without any edit, the same list as long as they are the same.
+
+        Returns those whose outputs were cleared.
+        """
+        made, cleared = self._look(natural), list[str]()
         for change in map(mapping, sequence(record.get("changes"))):
-            if change.get("op") in ("insert", "move") and not is_ordered:
-                self._order, is_ordered = _Order(self._places(natural)), True
+            if change.get("op") in ("insert", "move") and not self._is_placed:
+                self._order, self._is_placed = _Order(self._places(natural)), True
             name = self._name(text(change.get("cell")), made)
             match change.get("op"):
                 case "insert":
@@ -166,6 +172,12 @@ class Edits:
             for name in self._places(natural)
             if name not in self._deleted and (name in made or name in self._inserted)
         ]
+
+    def _look(self, natural: Groups) -> dict[str, str]:
+        if natural is not self._seen:
+            self._seen, self._is_placed = natural, False
+            self._made = {cell["id"]: text(cell["cell_type"]) for group in natural for cell in group}
+        return self._made
 
     def _name(self, wanted: str, made: Mapping[str, str]) -> str:
         return wanted if self._is_known(wanted, made) else self._renamed.get(wanted, wanted)

@@ -301,7 +301,7 @@ def base() -> Script:
     return script
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_the_changes_recorded_give_what_the_person_left(data: st.DataObject) -> None:
     script = base()
@@ -364,7 +364,7 @@ def journals(draw: st.DrawFn) -> list[Record]:
     return records
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(journals())
 def test_every_beginning_of_every_journal_with_edits_is_a_valid_notebook(records: list[Record]) -> None:
     growing = Fold()
