@@ -103,6 +103,14 @@ class SessionKernelManager(AsyncMappingKernelManager):
             return
         self.get_kernel(identity).execution_state = "busy" if state == "busy" else "idle"  # pyright: ignore[reportAttributeAccessIssue]
 
+    async def interrupt_kernel(self, kernel_id: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Who stops the kernel stops the model as well: a turn that goes on would run the next cell."""
+        folder, context = self.folder_of(kernel_id), getattr(self.parent, "context", None)
+        if folder is not None and context is not None:
+            await context.turns.stop(folder)
+        interrupting: Any = super().interrupt_kernel(kernel_id)
+        await interrupting
+
     def folder_of(self, identity: str) -> SessionFolder | None:
         """The session of a kernel of this server."""
         provisioner: Any = self.get_kernel(identity).provisioner if identity in self else None
