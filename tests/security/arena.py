@@ -50,12 +50,12 @@ def forge(kind, content, parent=None, channel='iopub_socket', **header):
 
 @dataclass
 class Arena:
-    """One engine's sessions. Those of `shared` are for attempts that leave their session as it was."""
+    """One engine's sessions. Those of `shared`, one for each kind of settings, are for attempts that leave their session as it was."""
 
     engine: str
     data: Path
     image: Image
-    _shared: SessionFolder | None = field(default=None)
+    _shared: dict[str, SessionFolder] = field(default_factory=dict)
     _number: int = 0
 
     def make(self, **settings: Any) -> SessionFolder:
@@ -64,12 +64,13 @@ class Arena:
         return create_session(self.data, values)
 
     @asynccontextmanager
-    async def shared(self) -> AsyncGenerator[LiveSession]:
-        if self._shared is None:
-            self._shared = self.make()
-        async with connect(self._shared) as client:
+    async def shared(self, **settings: Any) -> AsyncGenerator[LiveSession]:
+        key = json.dumps({**SETTINGS, **settings}, sort_keys=True)
+        if key not in self._shared:
+            self._shared[key] = self.make(**settings)
+        async with connect(self._shared[key]) as client:
             self._number += 1
-            session = NumberedSession(self._shared, client, f"attempt-{self._number}")
+            session = NumberedSession(self._shared[key], client, f"attempt-{self._number}")
             await session.python(PRELUDE)
             yield session
 
@@ -86,8 +87,8 @@ class Arena:
             await delete_session(folder)
 
     async def close(self) -> None:
-        if self._shared is not None:
-            await delete_session(self._shared)
+        for folder in self._shared.values():
+            await delete_session(folder)
 
 
 class NumberedSession(LiveSession):

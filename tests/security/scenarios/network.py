@@ -68,7 +68,7 @@ async def denied(arena: Arena, requests: list[bytes]) -> None:
     import re
 
     for mode in MODES:
-        async with arena.own(**{"limits.egress": mode}) as session:
+        async with arena.shared(**{"limits.egress": mode}) as session:
             await session.python(ASK)
             for data in requests:
                 found = await outcome(session, f"result = ask({data!r})")
@@ -107,7 +107,8 @@ async def proxy_refuses_own_addresses(arena: Arena) -> None:
 
 async def other_sessions_socket(arena: Arena) -> None:
     """A session sees its own way out alone: at one place, which it cannot replace."""
-    async with arena.own(**{"limits.egress": "registries"}) as one, arena.own(**{"limits.egress": "registries"}) as two:
+    settings = {"limits.egress": "registries"}
+    async with arena.shared(**settings) as one, arena.own(**settings) as two:
         for session in (one, two):
             found = await outcome(session, "result = sorted(os.listdir('/run'))")
             assert set(eval(found)) <= {"egress", "kernel"}, found
@@ -159,7 +160,7 @@ async def odd_hosts(arena: Arena) -> None:
     """They are refused, and shown to people without acting on their terminal."""
     names = ("evil\x1b[2J.example", "evil\x07.example", "\x9b2J.example", "\u202egro.ipyp", "pypi.org\0.evil.example", "p\u0443pi.org", "xn--ppi-fdd.org",
              "pypi.org\t", "pypi.org#", "pypi.org%00.x", "PyPI.org.", "\u2460.example", "fi\u200dle.example")  # fmt: skip
-    async with arena.own(**{"limits.egress": "registries"}) as session:
+    async with arena.shared(**{"limits.egress": "registries"}) as session:
         await session.python(ASK)
         for name in names:
             for head in (f"CONNECT {name}:443 HTTP/1.1\r\nHost: {name}\r\n\r\n", f"GET http://{name}/ HTTP/1.1\r\nHost: {name}\r\n\r\n",
