@@ -95,6 +95,10 @@ class GatewayServer(ServerApp):
         self.root_dir = str(root)
         self.preferred_dir = str(root)
 
+    def server_info(self) -> dict[str, Any]:
+        """What other commands of this person find it by."""
+        return {**super().server_info(), "jupyterlab": self.context.lab_url is not None}
+
     def init_httpserver(self) -> None:
         """Nobody is answered before all live sessions are there again, with their kernel ids."""
         kernels: Any = self.kernel_manager
@@ -129,7 +133,6 @@ def new_server(
     options: Mapping[str, Mapping[str, Any]],
     *,
     extensions: Mapping[str, bool] | None = None,
-    starter: str | None = None,
 ) -> GatewayServer:
     """Made and listening, not started. ``options`` are Jupyter's, by class and trait; ``extensions`` come beside ours.
 
@@ -141,5 +144,5 @@ def new_server(
     )
     server.context = context
     # Only what is named here is loaded: an extension that is installed by chance could make kernels of its own.
-    server.initialize(argv=[], find_extensions=False, starter_extension=starter)
+    server.initialize(argv=[], find_extensions=False)
     return server

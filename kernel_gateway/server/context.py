@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from .handover import TOKEN
 
 if TYPE_CHECKING:
     from ..agent.model import Model
+    from ..session.folder import SessionFolder
     from .turns import Turns
 
 _SECRETS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
@@ -27,6 +28,8 @@ class Context:
     settings: Settings
     _keys: dict[str, str] = field(repr=False)
     _base_url: str | None = None
+    # Where JupyterLab shows a session's notebook, in a server that has it.
+    lab_url: Callable[[SessionFolder], str] | None = None
 
     @classmethod
     def take(cls, environ: MutableMapping[str, str] = os.environ) -> Context:

@@ -12,8 +12,9 @@ from jupyterlab_server.handlers import LabHandler, NotFoundHandler
 
 from .browser import Policy, inline_hashes
 from .page import POLICY, LabPage, MissingLabPage
+from .workspace import workspace_path
 
-_PARTS = ("handlers", "approvals")
+_PARTS = ("handlers", "approvals", "workspace")
 _PAGES: dict[type, type] = {LabHandler: LabPage, NotFoundHandler: MissingLabPage}
 
 
@@ -27,6 +28,7 @@ class SessionsLab(LabApp):
         scripts = [url_path_join(base, f"/static/{self.name}/"), url_path_join(base, f"{self.labextensions_url}/")]
         page = Path(self.static_dir, "index.html").read_text()
         self.settings[POLICY] = Policy(scripts, inline_hashes(page))
+        server.web_app.settings["cell_gateway"].lab_url = lambda folder: workspace_path(base, folder.id)
         # Extensions are loaded by name: documents, file ids and our routes are there by now.
         import_module(f"{__package__}.rooms").start(server)
 

@@ -67,6 +67,10 @@ def lab_folder(settings: Settings) -> Path:
     return folder
 
 
+def workspaces_folder(settings: Settings) -> Path:
+    return lab_folder(settings) / "workspaces"
+
+
 def lab_options(settings: Settings) -> Options:
     """Jupyter's options, by class, to be laid over those of `serve`."""
     own = lab_folder(settings)
@@ -74,7 +78,7 @@ def lab_options(settings: Settings) -> Options:
     return {
         "ServerApp": {"default_url": "/lab"},
         "LabApp": {
-            "workspaces_dir": str(own / "workspaces"),
+            "workspaces_dir": str(workspaces_folder(settings)),
             "user_settings_dir": str(own / "user-settings"),
             # Ours are defaults that a person may change; nothing is ever written there.
             "app_settings_dir": str(here / "settings"),
