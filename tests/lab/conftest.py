@@ -60,6 +60,10 @@ class LabServer:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def kill(self) -> None:
         """As by ``kill -9``."""
         os.kill(self.pid, signal.SIGKILL)
@@ -68,8 +72,7 @@ class LabServer:
 
     def restart(self) -> None:
         """Kill it unless it is dead, and start it anew."""
-        assert self._process is not None
-        if self._process.poll() is None:
+        if self.is_running:
             self.kill()
         self.start()
 
@@ -123,7 +126,7 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         server = LabServer(place, model.base_url)
         server.start()
         yield server
-        if server._process is not None and server._process.poll() is None:
+        if server.is_running:
             server.end()
         # In a thread: Playwright's own event loop may be running in this one.
         with ThreadPoolExecutor(1) as thread:

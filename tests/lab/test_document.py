@@ -19,7 +19,8 @@ Cell = dict[str, Any]
 def code(cell_id: str, source: str = "pass", *outputs: Cell, exit: str = "ok") -> Cell:
     metadata = {"kernel_gateway": {"exit": exit}}
     count = None if exit == "running" else 1
-    return {"cell_type": "code", "id": cell_id, "source": source, "metadata": metadata, "outputs": list(outputs), "execution_count": count}  # fmt: skip
+    ran = {"outputs": list(outputs), "execution_count": count}
+    return {"cell_type": "code", "id": cell_id, "source": source, "metadata": metadata, **ran}
 
 
 def words(cell_id: str, source: str) -> Cell:

@@ -94,13 +94,20 @@ class OpenNotebooks:
                     self._listen(live, running)
                 task = asyncio.create_task(self._keep_up(document_id, live))
                 self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                task.add_done_callback(self._ended)
             return live
 
     async def _keep_up(self, document_id: str, live: LiveNotebook) -> None:
         rooms = self._collaboration.ywebsocket_server.rooms
         try:
-            await live.keep_up(lambda: rooms.get(document_id) is live.room)
+            await live.keep_up(lambda: rooms.get(document_id) is live.room and live.folder.internals.is_dir())
         finally:
             if self._live.get(document_id) is live:
                 del self._live[document_id]
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._server.log.error(
+                "An open notebook no longer follows its session; close it and open it again.", exc_info=error
+            )
