@@ -48,7 +48,9 @@ async def ask(chat: Chat, key: str, body: str, *attachments: str, sender: Any = 
 def _reply(chat: Chat, key: str) -> tuple[bool, str]:
     found: Any = json.loads((chat.folder.path / "session.chat").read_bytes())
     reply = found.get("metadata", {}).get("cell_gateway", {}).get("replies", {}).get(key, {})
-    return bool(reply.get("done")), next((m["body"] for m in found["messages"] if m["id"] == reply.get("reply")), "")
+    return bool(reply.get("done")), next(
+        (m["body"] for m in found.get("messages", []) if m["id"] == reply.get("reply")), ""
+    )
 
 
 async def test_a_file_of_the_workspace_goes_with_a_message(chat: Chat) -> None:
@@ -92,6 +94,7 @@ async def test_a_sender_is_who_the_server_knows(chat: Chat) -> None:
 async def test_a_chat_elsewhere_says_where_one_belongs(chat: Chat, path: str) -> None:
     socket = await connect(chat, path)
     assert await socket.read_message() is None
+    socket.close()
     assert (socket.close_code, "beside its notebook" in (socket.close_reason or "")) == (1008, True)
 
 
