@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..notebook.outputs import mapping, sequence
+from ..notebook.outputs import mapping, sequence, text
 from ..notebook.render import Cell
 
+_WIDGET = "application/vnd.jupyter.widget-view+json"
+_WHY_TEXT = (
+    "\n\n(An interactive widget, shown as text: it could act with your rights here. Run this cell yourself to use it.)"
+)
 # What a trusted cell may show. Everything else, HTML above all, is sanitised by Lab in a cell that is not trusted.
 _HARMLESS = frozenset(
     (
-        "application/vnd.jupyter.widget-view+json",
+        _WIDGET,
         "application/json",
         "text/plain",
         "image/png",
@@ -37,5 +41,16 @@ def _is_harmless(output: dict[str, Any]) -> bool:
 
 
 def with_trust(cell: Cell) -> Cell:
-    """The cell as the shared document holds it. The mark is never part of the notebook on disk."""
-    return {**cell, "metadata": {**cell["metadata"], "trusted": is_trusted(cell)}}
+    """The cell as the shared document holds it: marked, and with a word where a widget is not shown. None of this is on disk."""
+    trusted = is_trusted(cell)
+    marked = {**cell, "metadata": {**cell["metadata"], "trusted": trusted}}
+    if not trusted and cell["cell_type"] == "code":
+        marked["outputs"] = [_explained(output) for output in cell["outputs"]]
+    return marked
+
+
+def _explained(output: dict[str, Any]) -> dict[str, Any]:
+    data = mapping(output.get("data"))
+    if _WIDGET not in data:
+        return output
+    return {**output, "data": {**data, "text/plain": f"{text(data.get('text/plain', ''))}{_WHY_TEXT}"}}

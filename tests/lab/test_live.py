@@ -225,7 +225,10 @@ def test_two_browsers_and_the_model_write_at_once(lab: LabServer, page: Page, br
 def test_a_person_may_leave_a_widget_and_move_it(lab: LabServer, page: Page) -> None:
     lab.new("slider")
     assert lab.run("slider", "%pip install -q ipywidgets")["exit"] == "ok"
+    lab.run("slider", "import ipywidgets\nipywidgets.IntSlider()")
     open_notebook(page, lab, "slider")
+    page.get_by_text("Run this cell yourself to use it.").wait_for()
+    assert page.locator(".noUi-handle").count() == 0, "a widget of the model acts on nobody's behalf"
     run(page, "import ipywidgets\ns = ipywidgets.IntSlider(value=3, max=10)\ns")
     handle = page.locator(".noUi-handle")
     handle.wait_for()
