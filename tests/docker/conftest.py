@@ -18,6 +18,7 @@ from tests.conftest import LiveSession, NewSession
 from tests.sandbox.conftest import Session
 
 from . import dockerd
+from .daemon import AFTER_SETUP
 
 ENGINES = ("docker", "gvisor")
 
@@ -27,6 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.docker)
+            item.add_marker(AFTER_SETUP)
 
 
 @pytest.fixture(params=ENGINES)

@@ -18,6 +18,8 @@ from kernel_gateway.sandbox.docker_daemon import find_daemon
 from . import dockerd
 
 _DAY = 86400
+# On a bare machine the first of these tests installs a daemon and makes a root file system: that is not the test's time.
+AFTER_SETUP = pytest.mark.timeout(func_only=True)
 
 
 @pytest.fixture(scope="session")

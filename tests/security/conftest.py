@@ -13,11 +13,12 @@ import pytest
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.image.store import Image
 from kernel_gateway.sandbox.engines import make_engine
+from tests.docker.daemon import AFTER_SETUP
 
 from .arena import Arena
 
 CONTAINERS = ("docker", "gvisor")
-ENGINES = ("bubblewrap", *(pytest.param(name, marks=pytest.mark.docker) for name in CONTAINERS))
+ENGINES = ("bubblewrap", *(pytest.param(name, marks=(pytest.mark.docker, AFTER_SETUP)) for name in CONTAINERS))
 
 
 @pytest.fixture(scope="package", params=ENGINES)
