@@ -41,7 +41,7 @@ def test_open_on_a_card_shows_the_notebook_in_the_same_lab(lab: LabServer, tides
 
 
 def test_a_session_is_exported_from_its_notebook(lab: LabServer, tides: str, page: Page) -> None:
-    page.goto(f"{lab.url}/lab/tree/tides/notebook.ipynb")
+    page.goto(f"{lab.url}/lab/workspaces/tides/tree/tides/notebook.ipynb")
     wait_until_ready(page)
     page.evaluate("void window.jupyterapp.commands.execute('cell-gateway:export')")
     page.locator(".jp-Dialog select").select_option(label="Script (.py)")

@@ -12,13 +12,16 @@ from tests.lab.conftest import TOKEN, LabServer, cells, open_notebook, wait_unti
 
 REPLIES = [Scripted([text("I wait."), tool_use("toolu_1", "python", code="import time\nwhile True: time.sleep(0.1)")])]
 
+# In a workspace of its own, where nothing that an earlier test had open comes back.
+ALONE = "/lab/workspaces/{0}/tree/{0}/notebook.ipynb"
+
 
 @pytest.fixture
 def stopped(lab: LabServer, page: Page, request: pytest.FixtureRequest) -> str:
     """A session whose notebook is open and that does not run."""
     name = lab.new(request.node.name.replace("_", "-")[:40].strip("-"), "level = 41", "print(level + 1)")
     lab.ask("POST", f"/api/gateway/sessions/{name}/stop", json={})
-    page.goto(f"{lab.url}/lab/tree/{name}/notebook.ipynb?token={TOKEN}")
+    page.goto(f"{lab.url}{ALONE.format(name)}")
     return name
 
 
@@ -74,7 +77,7 @@ def test_a_person_who_runs_a_cell_starts_it(lab: LabServer, page: Page, stopped:
 
 def test_the_model_is_stopped_by_a_button_that_is_there_while_it_works(lab: LabServer, page: Page) -> None:
     name = lab.new("busy", "x = 1")
-    open_notebook(page, lab, name)
+    open_notebook(page, lab, name, ALONE)
     button = page.get_by_role("button", name="Stop the model")
     expect(button).to_have_count(0)
     page.evaluate(

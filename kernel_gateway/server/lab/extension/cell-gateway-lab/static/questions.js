@@ -4,12 +4,16 @@
 // Somebody who was typing when the dialog came must not answer it by that.
 const GUARD = 700;
 
-const MEANING = {
-  tunnel: "A tunnel carries any bytes, and nobody can see which: whatever this code can read in its sandbox can be sent to this host, " +
-    "and to whomever it forwards it.",
-  gateway: "Host, method and path are checked and written down. With GET and HEAD, what can leave is what fits into addresses and " +
-    "headers; with POST and the like it is a way out for whatever this code can read.",
-};
+const TUNNEL = "A tunnel carries any bytes, and nobody can see which: whatever this code can read in its sandbox can be sent to this host, " +
+  "and to whomever it forwards it.";
+
+function meaning({ as: mode, method }) {
+  if (mode === "tunnel") return TUNNEL;
+  const out = method === "GET" || method === "HEAD"
+    ? "What can leave by it is what fits into addresses and headers."
+    : "It is a way out for whatever this code can read in its sandbox.";
+  return `A yes allows ${method} to any path of this host; each request is written down. ${out}`;
+}
 
 export class Questions {
   constructor(attendance, server) {
@@ -113,8 +117,7 @@ class QuestionDialog {
     this.source.hidden = !question.asker;
     const request = question.as === "tunnel" ? "a tunnel (CONNECT)" : `${question.method} ${question.path}`;
     this.request.textContent = `It asks for: ${request}`;
-    const methods = question.as === "tunnel" ? "" : `A yes allows ${question.method} to any path of this host. `;
-    this.meaning.textContent = methods + (MEANING[question.as] ?? "");
+    this.meaning.textContent = meaning(question);
     this.tick();
   }
 
