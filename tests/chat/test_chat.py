@@ -67,6 +67,23 @@ def test_a_question_of_the_network_is_answered_by_a_reply(chat: Chat, opened: Pa
     assert reply not in [r["text"] for r in chat.records("prompt")]
 
 
+def test_a_file_of_the_workspace_is_attached_and_saving_asks_nothing(chat: Chat, opened: Page) -> None:
+    (chat.folder.workspace / "tides.csv").write_text("level\n7\n")
+    opened.get_by_title("Add attachment").click()
+    dialog = opened.locator(".jp-Dialog")
+    for name in ("amber", "workspace"):
+        dialog.get_by_text(name, exact=True).dblclick()
+    dialog.get_by_text("tides.csv").click()
+    dialog.get_by_role("button", name="Select").click()
+    chat.say(opened, "Look at it")
+    expect(opened.get_by_text("tides.csv").first).to_be_visible()
+    chat.until(lambda: [a["path"] for a in chat.records("prompt")[-1]["attachments"]] == ["tides.csv"])
+    with opened.expect_response(lambda answer: answer.request.method == "PUT" and "session.chat" in answer.url):
+        opened.keyboard.press("Control+s")
+    expect(dialog).to_have_count(0)
+    assert len(answers(chat)) >= len(chat.records("prompt"))
+
+
 def test_a_server_that_is_killed_answers_each_message_once_when_it_is_back(chat: Chat, opened: Page) -> None:
     before = len(chat.records("prompt"))
     chat.say(opened, "Nap a bit")
