@@ -130,6 +130,7 @@ def test_no_path_leaves_the_workspace(server: Server, session: str, path: str) -
         ("POST", "/api/gateway/sessions/amber/cells", '{"tool": "cobol", "input": "x"}', 400),
         ("POST", "/api/gateway/sessions/amber/cells", '{"tool": "python", "input": {"wrong": 1}}', 400),
         ("POST", "/api/gateway/sessions/amber/turns", '{"prompt": 7}', 400),
+        ("GET", "/api/gateway/sessions/amber/turns/current", "", 404),
         ("GET", "/api/gateway/sessions/amber/export?to=papyrus", "", 400),
     ],
 )
