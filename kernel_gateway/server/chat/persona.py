@@ -77,6 +77,8 @@ class Assistant(BasePersona):
             reply.finish()
             if is_settled:
                 self._chat.settle(message.id)
+            else:
+                self._chat.save()
 
     async def cancel_response(self) -> None:
         self._stop.set()

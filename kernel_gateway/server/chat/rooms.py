@@ -7,6 +7,7 @@ doubled or lost by a client that comes back (a shared chat did all three after a
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,8 @@ from jupyterlab_chat.ws_messages import ClientEditMessage, ClientSendMessage, Se
 from tornado import websocket
 
 from ...session.folder import SessionFolder
+
+_log = logging.getLogger(__name__)
 
 CHAT = "session.chat"
 # Of a message's key, which becomes part of the journal.
@@ -61,7 +64,11 @@ class SessionChat(WsChatModel):
         return SessionFolder((self.root_dir / self.path).parent)
 
     def save(self) -> None:
-        _write(self.folder, self.to_dict())
+        """A disk that is full keeps nobody from reading an answer; the journal decides what was asked."""
+        try:
+            _write(self.folder, self.to_dict())
+        except OSError as error:
+            _log.warning("the chat of %s is not written: %s", self.folder.id, error.strerror)
 
     @property
     def _replies(self) -> dict[str, dict[str, Any]]:
@@ -183,13 +190,14 @@ class SessionChatHandler(WSChatHandler):
         assert isinstance(model, SessionChat)
         if not model.takes(msg):
             return
-        msg.sender = None
+        msg.sender, msg.mime_model = None, None
         msg.attachments = [a for a in msg.attachments or [] if _is_attachment(a)] or None
         super()._handle_new_message(msg, model)
 
     def _handle_update_message(self, msg: ClientEditMessage, model: WsChatModel) -> None:
         assert isinstance(model, SessionChat)
         user: Any = self.current_user
+        msg.mime_model = None
         if model.may_change(msg, user.username):
             super()._handle_update_message(msg, model)
 
