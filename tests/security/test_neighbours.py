@@ -16,7 +16,7 @@ from .traces import stop, traces_of
 
 # Ten times idle; idle itself is a few milliseconds on a quiet machine, which a busy one does not keep.
 FACTOR, FLOOR_SECONDS = 10, 0.1
-BOMB_SECONDS = 4
+BOMB_SECONDS = 3
 # ruff: noqa: E501
 BOMBS = {
     "20 busy threads": "def spin():\n    while True: pass\nfor _ in range(19): threading.Thread(target=spin, daemon=True).start()\nspin()",

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from kernel_gateway.cli.terminal import escape_name
 from kernel_gateway.errors import BadRequest, FileTooLarge, GatewayError, NotFound, UnsafePath
 from kernel_gateway.session.files import get, listing, put
 from kernel_gateway.session.folder import SessionFolder
 from kernel_gateway.session.mounts import parse_mount
+from kernel_gateway.terminal import escape_name
 
 from ..arena import Arena, outcome
 

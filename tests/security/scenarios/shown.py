@@ -11,10 +11,10 @@ import struct
 import zlib
 
 from kernel_gateway.agent.pictures import Pictures, image_block
-from kernel_gateway.cli.terminal import clean_text
 from kernel_gateway.notebook.export import export
 from kernel_gateway.session.files import put
 from kernel_gateway.supervisor.client import connect
+from kernel_gateway.terminal import clean_text
 from tests.notebook.test_html import Elements, assert_harmless
 
 from ..arena import Arena
