@@ -7,13 +7,6 @@ from playwright.sync_api import Page, expect
 
 from tests.lab.conftest import LabServer, cells, wait_until_ready
 
-# While it follows the system's theme, JupyterLab takes the choice of another one as the wish to follow it no more.
-CHOOSE = """async theme => {
-    const { commands } = window.jupyterapp;
-    if (commands.isToggled("apputils:adaptive-theme")) await commands.execute("apputils:adaptive-theme");
-    await commands.execute("apputils:change-theme", { theme });
-}"""
-
 
 @pytest.fixture(scope="module")
 def tides(lab: LabServer) -> str:
@@ -29,7 +22,7 @@ def test_a_card_opens_all_sessions_in_the_theme_of_lab(lab: LabServer, tides: st
     expect(inside.locator("#s-tides")).to_contain_text("1 cell · ", timeout=30_000)
     is_dark = "() => matchMedia('(prefers-color-scheme: dark)').matches"
     assert not inside.locator("body").evaluate(is_dark)
-    # A dark theme on a light desktop: as Lab marks one.
+    # A dark theme on a light desktop, as Lab marks one.
     page.evaluate("document.body.dataset.jpThemeLight = 'false'")
     page.wait_for_function(
         "document.querySelector('iframe[title=Sessions]').contentWindow.matchMedia('(prefers-color-scheme: dark)').matches"

@@ -3,8 +3,8 @@
  */
 "use strict";
 (() => {
-  // Parts are taken in the same version as this file, whatever a browser has kept.
-  const version = new URL(document.currentScript.src).search;
+  // Relative addresses in a script that is no module are those of the page.
+  const here = document.currentScript.src;
   let scope;
 
   // Lab's own copy of a package: the one in use, else the newest.
@@ -33,10 +33,10 @@
   };
 
   async function plugins() {
-    const { makePlugins } = await import(`./plugins.js${version}`);
+    const { makePlugins } = await import(new URL("plugins.js", here).href);
     const names = Object.keys(packages);
     const found = await Promise.all(names.map((name) => shared(packages[name])));
-    return makePlugins(Object.fromEntries(names.map((name, i) => [name, found[i]])), version);
+    return makePlugins(Object.fromEntries(names.map((name, i) => [name, found[i]])));
   }
 
   window._JUPYTERLAB = window._JUPYTERLAB ?? {};

@@ -4,7 +4,7 @@ import { Bars } from "./bars.js";
 import { addCommands } from "./commands.js";
 import { Questions } from "./questions.js";
 
-export function makePlugins(lab, version) {
+export function makePlugins(lab) {
   const { apputils, launcher, application } = lab;
   return [
     {
@@ -13,7 +13,7 @@ export function makePlugins(lab, version) {
       autoStart: true,
       optional: [apputils.ICommandPalette, launcher.ILauncher, application.ILayoutRestorer],
       activate: (app, palette, launch, restorer) => {
-        addStyle(version);
+        addStyle();
         const server = new Server(app, lab);
         const attendance = new Attendance(server);
         new Questions(attendance, server);
@@ -25,10 +25,10 @@ export function makePlugins(lab, version) {
   ];
 }
 
-function addStyle(version) {
+function addStyle() {
   const link = document.createElement("link");
   link.rel = "stylesheet";
-  link.href = new URL(`./style.css${version}`, import.meta.url).href;
+  link.href = new URL("./style.css", import.meta.url).href;
   document.head.append(link);
 }
 
