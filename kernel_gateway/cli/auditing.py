@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from ..config import load_settings
 from ..egress.audit import append, read
 from ..egress.hosts import MEANINGS, MODES, host_name
-from ..egress.state import EgressState
 from ..errors import BadRequest, SupervisorUnavailable
 from ..journal import now
-from ..session.folder import SessionFolder, SessionStore
+from ..session import network
+from ..session.folder import SessionStore
 from ..session.opening import owner_name
 from ..session.policy import Policy
+from ..sizes import shown_size
 from ..supervisor.client import connect
+from ..terminal import escape_name
 from .say import print_table, say, say_data
-from .sizes import shown_size
-from .terminal import escape_name
 
 
 def print_audit(session: str, *, denied: bool, as_json: bool) -> None:
@@ -72,7 +69,7 @@ async def allow_host(session: str, host: str, mode: str, methods: Sequence[str])
         async with connect(folder, start=False) as client:
             await client.allow(name, mode, methods, by=owner_name())
     except SupervisorUnavailable:
-        with _stopped(folder) as state:
+        with network.stopped(folder) as state:
             if Policy.from_json(folder.read()["policy"]).egress == "none":
                 raise BadRequest("This session was made without any network.", "Make a new one.") from None
             if state.is_cut:
@@ -87,31 +84,8 @@ async def allow_host(session: str, host: str, mode: str, methods: Sequence[str])
 
 async def cut_off(session: str, *, undo: bool) -> None:
     folder = SessionStore(load_settings().data).find(session)
-    try:
-        async with connect(folder, start=False) as client:
-            await client.cut(by=owner_name(), undo=undo)
-    except SupervisorUnavailable:
-        with _stopped(folder) as state:
-            state.is_cut = not undo
-        append(
-            folder.internals / "audit.jsonl",
-            {"time": now(), "event": "open again" if undo else "cut", "by": owner_name()},
-        )
+    await network.cut_off(folder, by=owner_name(), undo=undo)
     if undo:
         say(f"{folder.id} has its network again, as before the cut.")
     else:
         say(f"{folder.id} is cut off: nothing passes. Undo it: cell-gateway sessions cut {folder.id} --undo")
-
-
-@contextmanager
-def _stopped(folder: SessionFolder) -> Generator[EgressState]:
-    """A stopped session's state, changed under the lock that a supervisor would hold."""
-    fd = os.open(folder.internals / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        path = folder.internals / "egress.json"
-        state = EgressState.load(path)
-        yield state
-        state.save(path)
-    finally:
-        os.close(fd)

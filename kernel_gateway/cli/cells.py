@@ -10,15 +10,15 @@ from typing import Any
 from ..agent.changes import WorkspaceChanges
 from ..config import Settings, parse_seconds
 from ..errors import BadRequest, NotFound
+from ..sizes import shown_size
 from ..supervisor.client import SessionClient
 from ..supervisor.runs import RunRequest, RunResult
+from ..terminal import escape_name
 from .display import Display
 from .interrupts import Left, interruptible
 from .opening import Opening, opened, say_pictures, say_where
 from .questions import answering
 from .say import say, say_data
-from .sizes import shown_size
-from .terminal import escape_name
 
 SUFFIXES = {".py": "python", ".sh": "bash", ".bash": "bash", ".js": "node", ".mjs": "node", ".cjs": "node"}
 LANGUAGES = ("python", "bash", "node")

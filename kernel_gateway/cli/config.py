@@ -20,8 +20,8 @@ def group() -> None:
 def show(as_json: Json = False) -> None:
     """Print each setting with its value and where it came from: a flag, the environment, config.toml or the default."""
     from ..config import load_settings
+    from ..terminal import escape_name
     from .say import print_table, say_data
-    from .terminal import escape_name
 
     settings = load_settings()
     if as_json:
@@ -35,7 +35,7 @@ _BYTES = ("limits.memory", "limits.disk", "limits.upload", "limits.output_kept",
 
 
 def _shown(name: str, value: Any) -> str:
-    from .sizes import shown_size
+    from ..sizes import shown_size
 
     if name in _BYTES:
         return shown_size(value)

@@ -17,10 +17,10 @@ from ..errors import GatewayError, NotFound
 from ..image.store import ImageStore
 from ..sandbox.doctor import Finding, probe
 from ..sandbox.engines import probe_containers
+from ..sizes import shown_size
+from ..terminal import clean_text
 from . import survival
 from .say import has_colour, say_data
-from .sizes import shown_size
-from .terminal import clean_text
 
 LOW_SPACE = 6 * 1024**3
 

@@ -11,11 +11,11 @@ from typing import Any, TextIO
 from rich.cells import cell_len
 from rich.console import Console
 
+from ..sizes import shown_size
 from ..supervisor.runs import Output
+from ..terminal import RESET, LineCleaner, clean_text
 from .pictures import inline, picture_of
 from .say import has_colour, is_terminal
-from .sizes import shown_size
-from .terminal import RESET, LineCleaner, clean_text
 
 _ERASE_LINE = "\r\x1b[K"
 

@@ -13,8 +13,8 @@ import typer
 from ..image.image import Image
 from ..image.progress import Progress
 from ..image.store import ImageStore
+from ..sizes import shown_size
 from .say import console, is_terminal, say, say_data
-from .sizes import shown_size
 
 app = typer.Typer(no_args_is_help=True, help="Images: the Python, packages and Node that sessions run in.")
 

@@ -13,9 +13,9 @@ from ..errors import GatewayError
 from ..journal import BlobStore, Record, read
 from ..session.folder import SessionFolder, SessionStore
 from ..session.lifetime import Standing, last_used, standing_of
+from ..sizes import shown_age, shown_size
+from ..terminal import escape_name
 from .say import print_table, say_data
-from .sizes import shown_age, shown_size
-from .terminal import escape_name
 
 RECENT = 20
 SHOWN_CELLS = 30

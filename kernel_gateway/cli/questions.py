@@ -13,8 +13,8 @@ from ..egress.hosts import MEANINGS
 from ..errors import GatewayError
 from ..session.opening import owner_name
 from ..supervisor.client import SessionClient
+from ..terminal import escape_name
 from .say import is_terminal, say
-from .terminal import escape_name
 
 
 @asynccontextmanager

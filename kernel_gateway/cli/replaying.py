@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Coroutine, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from ..config import Settings
-from ..image.image import Image
-from ..replay.environment import Environment, builder, choose
-from ..replay.fresh import Fresh
+from ..image.progress import Progress as ImageProgress
+from ..replay.plan import Plan
 from ..replay.replay import Progress
-from ..replay.source import RecordedCell, Recording, read_recording
-from ..sandbox.engine import Engine
+from ..replay.source import RecordedCell
 from ..session.folder import SessionFolder, SessionStore
-from ..session.opening import owner_name
+from ..terminal import escape_name
 from .display import Display
 from .opening import ensured_image
 from .options import complete_session
 from .say import is_terminal, progress, say
-from .terminal import escape_name
 
 Source = Annotated[
     str,
@@ -51,16 +47,6 @@ _SOURCE = 60
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Plan:
-    """All that a replay needs."""
-
-    recording: Recording
-    environment: Environment
-    engine: Engine
-    fresh: Fresh
-
-
 def find_source(settings: Settings, source: str) -> Path | SessionFolder:
     """A path when it looks like one, else a session."""
     if source.endswith((".ipynb", ".zip")) or "/" in source or source in (".", ".."):
@@ -69,59 +55,24 @@ def find_source(settings: Settings, source: str) -> Path | SessionFolder:
 
 
 def plan(settings: Settings, source: Path | SessionFolder, image: str | None, *, strict: bool = False) -> Plan:
-    """Read the notebook, find its image or build it, and a sandbox; ``strict`` raises OtherEnvironment for other packages.
+    """`replay.plan.plan`, with its progress on a terminal."""
+    from ..replay import plan as planning
 
-    Limits and mounts hold again of this machine's own sessions alone.
-    """
-    from ..image.store import ImageStore
-    from ..sandbox.engines import make_engine
-
-    recording = read_recording(source)
-    store = ImageStore(settings.images)
-    engine = make_engine(settings["engine"])
-
-    def build(lock: str, python: str) -> Image:
-        with progress("Building the recorded environment") as line:
-
-            def tell(step: str, fraction: float) -> None:
-                line.update(f"Recorded packages: {step} ({fraction:.0%})")
-
-            return builder(store, engine, tell)(lock, python)
-
-    environment = choose(recording, store, lambda: ensured_image(settings), build=build, is_chosen=image is not None)
-    if strict:
-        environment.insist()
-    return Plan(recording, environment, engine, Fresh(settings.data, _values(settings, recording, environment, engine)))
-
-
-def _values(settings: Settings, recording: Recording, environment: Environment, engine: Engine) -> dict[str, Any]:
-    from ..session.create import session_values
-    from ..session.mounts import MountRequest
-
-    stored = _stored(settings, recording)
-    mounts = [MountRequest(Path(m["source"]), m["name"]) for m in stored.get("mounts", [])]
-    for gone in [m for m in mounts if not m.source.exists()]:
-        say(f"The mount inputs/{gone.name} is not there any more.")
-    there = [m for m in mounts if m.source.exists()]
-    values = session_values(
+    return planning.plan(
         settings,
-        image=environment.image,
-        engine=engine.name,
-        mounts=there,
-        model=stored.get("model") or settings["model"],
-        owner=owner_name(),
+        source,
+        is_chosen=image is not None,
+        strict=strict,
+        ensure=ensured_image,
+        building=_building,
+        say=say,
     )
-    return {**values, "policy": stored.get("policy", values["policy"])}
 
 
-def _stored(settings: Settings, recording: Recording) -> dict[str, Any]:
-    """What holds of a session's own limits and mounts: nothing, unless this machine made it. A folder that somebody sent can say that
-    it is a session, too.
-    """
-    session = recording.session
-    if session is None or session.path.resolve().parent != SessionStore(settings.data).root.resolve():
-        return {}
-    return session.read()
+@contextmanager
+def _building() -> Generator[ImageProgress]:
+    with progress("Building the recorded environment") as line:
+        yield lambda step, fraction: line.update(f"Recorded packages: {step} ({fraction:.0%})")
 
 
 class Shown(Progress):

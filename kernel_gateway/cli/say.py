@@ -16,7 +16,7 @@ from rich.status import Status
 from rich.text import Text
 
 from ..errors import BadRequest, GatewayError
-from .terminal import clean_text
+from ..terminal import clean_text
 
 # Shorter waits show nothing.
 PATIENCE_SECONDS = 1.0

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from ..sizes import shown_size
+from ..terminal import clean_text
 from .export import find_source
 from .options import Json, complete_session
 from .say import say, say_data
-from .sizes import shown_size
-from .terminal import clean_text
 
 
 def register(app: typer.Typer) -> None:

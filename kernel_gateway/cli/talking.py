@@ -19,15 +19,15 @@ from ..config import Settings
 from ..errors import BadRequest, GatewayError
 from ..notebook.setup import restart_cell
 from ..session.files import listing
+from ..sizes import shown_size
 from ..supervisor.client import SessionClient
 from ..supervisor.runs import RunRequest
+from ..terminal import escape_name
 from .asking import Question
 from .export import export
 from .interrupts import Left
 from .opening import Opening, opened, put_files, say_pictures, say_where
 from .say import say, say_error
-from .sizes import shown_size
-from .terminal import escape_name
 from .turns import (
     Talk,
     Teller,

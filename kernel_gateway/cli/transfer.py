@@ -13,10 +13,10 @@ from ..config import load_settings
 from ..errors import BadRequest
 from ..session import files
 from ..session.folder import SessionFolder, SessionStore
+from ..sizes import shown_size
+from ..terminal import escape_name
 from .opening import Opening, opened, put_files
 from .say import say, say_data
-from .sizes import shown_size
-from .terminal import escape_name
 
 _MARKS = {"folder": "/", "link": "@", "fifo": "|", "socket": "="}
 

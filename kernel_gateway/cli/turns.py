@@ -28,15 +28,15 @@ from ..config import Settings
 from ..errors import BadRequest, GatewayError
 from ..journal import read
 from ..session.folder import SessionFolder, SessionStore
+from ..sizes import shown_size
 from ..supervisor.client import SessionClient
 from ..supervisor.runs import Output, RunResult
+from ..terminal import clean_text, escape_name
 from .cells import say_end
 from .display import Display, Words, words_on
 from .interrupts import interruptible
 from .questions import answering
 from .say import has_colour, is_terminal, say
-from .sizes import shown_size
-from .terminal import clean_text, escape_name
 
 WHAT_LEAVES = (
     "What leaves this machine: your prompts, and of each cell its code, the text and pictures that it shows and the names of its files "

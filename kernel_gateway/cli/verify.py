@@ -120,6 +120,6 @@ def _print(found: Verification, *, as_json: bool) -> None:
 
 
 def _print_line(text: str) -> None:
-    from .terminal import clean_text
+    from ..terminal import clean_text
 
     print(clean_text(text, colour=False))

@@ -8,7 +8,7 @@ import pytest
 
 from kernel_gateway.cli.display import Display, Stream, Words
 from kernel_gateway.cli.pictures import MAX_INLINE_PIXELS, inline, picture_of
-from kernel_gateway.cli.terminal import LineCleaner
+from kernel_gateway.terminal import LineCleaner
 
 
 def png(width: int, height: int) -> bytes:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kernel_gateway.cli.sizes import shown_age, shown_size
 from kernel_gateway.session.folder import SessionStore
+from kernel_gateway.sizes import shown_age, shown_size
 
 from .conftest import Cli
 

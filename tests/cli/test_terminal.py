@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kernel_gateway.cli.terminal import RESET, LineCleaner, clean_text, escape_name, safe_style
+from kernel_gateway.terminal import RESET, LineCleaner, clean_text, escape_name, safe_style
 
 HOSTILE = st.text(
     st.one_of(

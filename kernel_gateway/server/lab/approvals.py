@@ -17,11 +17,11 @@ from jupyter_server.auth.decorator import ws_authenticated
 from jupyter_server.base.handlers import JupyterHandler
 from tornado import web, websocket
 
-from ...cli.terminal import clean_text, escape_name
 from ...config import load_settings
 from ...errors import GatewayError
 from ...session.folder import SessionFolder, SessionStore
 from ...supervisor.client import connect
+from ...terminal import clean_text, escape_name
 from .. import bindings
 from ..rest.overview import cells_of, records_of
 

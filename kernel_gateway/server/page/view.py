@@ -6,7 +6,7 @@ import time
 from datetime import datetime
 from typing import Any
 
-from ...cli.sizes import shown_age, shown_size
+from ...sizes import shown_age, shown_size
 
 STATES = {"running": "Running", "idle": "Ready", "frozen": "Asleep", "stopped": "Stopped"}
 

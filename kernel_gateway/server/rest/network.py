@@ -9,6 +9,7 @@ from ...egress import audit
 from ...egress.hosts import host_name
 from ...errors import SupervisorUnavailable
 from ...session.folder import SessionFolder
+from ...session.network import cut_off
 from ...supervisor.client import SessionClient, connect
 from .base import GatewayHandler, guarded
 from .stream import Events, StreamHandler
@@ -31,14 +32,7 @@ class Cut(GatewayHandler):
     @guarded
     async def post(self, name: str) -> None:
         folder, undo = self.session(name), bool(self.body().get("undo"))
-        try:
-            async with connect(folder, start=False) as client:
-                await client.cut(by=self.person, undo=undo)
-        except SupervisorUnavailable:
-            from ...cli.auditing import cut_off
-
-            # Nothing runs: the cut holds from the next start on.
-            await cut_off(folder.id, undo=undo)
+        await cut_off(folder, by=self.person, undo=undo)
         self.send({"id": folder.id, "cut": not undo})
 
 

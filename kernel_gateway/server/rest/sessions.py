@@ -135,12 +135,12 @@ class Resume(GatewayHandler):
 class Fork(GatewayHandler):
     @guarded
     async def post(self, name: str) -> None:
-        from ...cli.replaying import plan
         from ...replay.carry import carried, carry
+        from ...replay.plan import plan
         from ...replay.rerun import changed, rerun, unrestored
 
         folder, body = self.session(name), self.body()
-        planned = await asyncio.to_thread(plan, self.gateway_settings, folder, None)
+        planned = await asyncio.to_thread(plan, self.gateway_settings, folder)
         wanted = changed(planned.recording, {}, {}, str(body["at"]))
         async with planned.fresh.kept(body.get("name"), planned.recording.origin()) as client:
             found = await rerun(wanted, client, mounted=planned.fresh.mounts)
