@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, WebSocket, expect
 
@@ -135,3 +136,15 @@ def test_what_code_chose_is_shown_without_control_characters(lab: LabServer, ask
     event = {"question": 7, "as": "gateway", "seconds": 60, "host": "a\u202eb", "method": "GET", "path": "/\x1b[2J\n"}
     found = shown(SessionFolder(lab.data / "sessions" / "ask"), event)
     assert (found["host"], found["path"]) == ("a\\u202eb", "/\\x1b[2J\\n")
+
+
+@pytest.mark.parametrize(("origin", "status"), [(None, 101), ("https://elsewhere.example", 403)])
+def test_only_pages_of_this_server_attend(lab: LabServer, origin: str | None, status: int) -> None:
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    headers = {**upgrade, "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Origin": origin or lab.url}
+    with httpx.Client(base_url=lab.url, trust_env=False) as client:
+        assert client.get("/cell-gateway/attend", headers=headers).status_code == 403
+        # The cookie of somebody who is signed in, as a browser sends it along for whatever page asks.
+        client.get("/api/status", params={"token": TOKEN})
+        with client.stream("GET", "/cell-gateway/attend", headers=headers) as answer:
+            assert answer.status_code == status
