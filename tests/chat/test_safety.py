@@ -120,3 +120,16 @@ def test_the_chat_is_written_by_the_server_alone(chat: Chat) -> None:
     assert chat.lab.ask("PUT", f"/api/contents/{chat.path}", json=body).status_code == 200
     assert chat.lab.ask("DELETE", f"/api/contents/{chat.path}").status_code == 403
     assert Path(chat.folder.path / "session.chat").read_bytes() == before
+
+
+async def test_a_message_is_answered_when_no_page_is_open_and_the_server_was_killed(chat: Chat) -> None:
+    socket = await connect(chat, chat.path)
+    said = {"type": "client", "action": "send", "id": "alone", "body": "Nap a bit"}
+    await socket.write_message(json.dumps(said))
+    await asyncio.to_thread(chat.until, lambda: "time.sleep(4)" in str([c["source"] for c in chat.cells()]))
+    await close(socket)
+    await asyncio.to_thread(chat.lab.restart)
+    await asyncio.to_thread(chat.until, lambda: _reply(chat, "alone")[0])
+    assert "it goes on" in _reply(chat, "alone")[1]
+    assert [r["message"] for r in chat.records("prompt")].count("alone") == 1
+    assert chat.ends()[-1] == "ok"
