@@ -102,6 +102,7 @@ class ClientSockets:
         on_shell: Callable[[list[bytes]], None],
         on_control: Callable[[list[bytes]], None],
         on_stdin: Callable[[list[bytes]], None],
+        on_subscribe: Callable[[bytes], None],
     ) -> None:
         self.key = secrets.token_hex(32)
         self.connection_file = folder / "connection.json"
@@ -112,11 +113,14 @@ class ClientSockets:
             path.unlink(missing_ok=True)
             socket.setsockopt(zmq.SNDHWM, CLIENT_HIGH_WATER)
             socket.setsockopt(zmq.RCVHWM, CLIENT_HIGH_WATER)
+            if name == "iopub":
+                # Each subscriber is told of, also the second of a topic.
+                socket.setsockopt(zmq.XPUB_VERBOSE, 1)
             socket.bind(f"ipc://{path}")
         self.shell = Channel(sockets["shell"], on_shell)
         self.control = Channel(sockets["control"], on_control)
         self.stdin = Channel(sockets["stdin"], on_stdin)
-        self.iopub = Channel(sockets["iopub"], lambda frames: None)
+        self.iopub = Channel(sockets["iopub"], lambda frames: _subscribed(frames, on_subscribe))
         self.heartbeat = Channel(sockets["hb"], self._echo)
         write_connection_file(self.connection_file, prefix, self.key)
 
@@ -129,7 +133,11 @@ class ClientSockets:
         self.connection_file.unlink(missing_ok=True)
 
 
-# PUB would do for iopub, but only XPUB lets its file descriptor be watched like the others.
+def _subscribed(frames: list[bytes], on_subscribe: Callable[[bytes], None]) -> None:
+    if frames[0][:1] == b"\x01":
+        on_subscribe(frames[0][1:])
+
+
 _CLIENT_KINDS = {"shell": zmq.ROUTER, "control": zmq.ROUTER, "stdin": zmq.ROUTER, "iopub": zmq.XPUB, "hb": zmq.ROUTER}
 
 

@@ -53,7 +53,12 @@ class Supervisor:
         self.journal = Journal(folder.journal)
         self.stopping = asyncio.Event()
         self.sockets = ClientSockets(
-            self._context, self.runtime, on_shell=self._on_shell, on_control=self._on_control, on_stdin=self._on_stdin
+            self._context,
+            self.runtime,
+            on_shell=self._on_shell,
+            on_control=self._on_control,
+            on_stdin=self._on_stdin,
+            on_subscribe=self._welcome,
         )
         self._signer = Signer(self.sockets.key)
         # Messages that were not of the protocol or not signed with our key.
@@ -155,6 +160,11 @@ class Supervisor:
     def publish(self, message: Message) -> None:
         topic = b"kernel." + message.kind.encode("utf-8", "replace")
         self.sockets.iopub.send(self._signer.wrap(Message(message.frames, [topic])))
+
+    def _welcome(self, topic: bytes) -> None:
+        """A client that waits for it knows that it misses no output from here on."""
+        welcome = compose("iopub_welcome", "", {"subscription": topic.decode("utf-8", "replace")})
+        self.sockets.iopub.send(self._signer.wrap(Message(welcome.frames, [topic] if topic else [])))
 
     def reply(self, channel: str, message: Message) -> None:
         getattr(self.sockets, channel).send(self._signer.wrap(message))

@@ -137,10 +137,15 @@ def test_jupyter_kernel_test_passes(outside: Path) -> None:
         code_inspect_sample = "zip"
         code_clear_output = "from IPython.display import clear_output; clear_output()"
 
+    class Welcome(jupyter_kernel_test.IopubWelcomeTests):
+        kernel_name = "cell-gateway"
+        support_iopub_welcome = True
+
     result = unittest.TestResult()
-    unittest.defaultTestLoader.loadTestsFromTestCase(Ours).run(result)
+    for tests in (Ours, Welcome):
+        unittest.defaultTestLoader.loadTestsFromTestCase(tests).run(result)
     assert not result.failures and not result.errors, [text for _, text in result.failures + result.errors]
-    assert result.testsRun >= 12
+    assert result.testsRun == 13
 
 
 def test_a_second_jupyter_server_in_front_of_us(serving: Serving) -> None:

@@ -80,7 +80,12 @@ async def test_kernel_info_is_answered_while_a_cell_runs(
 async def test_a_failed_cell_aborts_what_the_client_had_queued(kernel_client: AsyncKernelClient) -> None:
     for code in ("a = 1", "1 / 0", "b = 2"):
         kernel_client.execute(code)
-    replies = [(await kernel_client.get_shell_msg(timeout=30))["content"]["status"] for _ in range(3)]
+    replies = list[str]()
+    while len(replies) < 3:
+        # Of a busy machine there may be more answers to the question whether the kernel is ready.
+        message = await kernel_client.get_shell_msg(timeout=30)
+        if message["msg_type"] == "execute_reply":
+            replies.append(message["content"]["status"])
     assert replies == ["ok", "error", "aborted"]
 
 

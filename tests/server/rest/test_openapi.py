@@ -29,7 +29,7 @@ schema: Any = schemathesis.openapi.from_dict(description()).exclude(path_regex="
 
 @schema.parametrize()
 @settings(
-    max_examples=6,
+    max_examples=3,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
