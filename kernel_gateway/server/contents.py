@@ -16,6 +16,7 @@ from jupyter_core.paths import is_hidden
 from jupyter_server.files.handlers import FilesHandler
 from jupyter_server.services.contents.filecheckpoints import AsyncGenericFileCheckpoints
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+from nbformat import from_dict
 from tornado import web
 from traitlets import default
 
@@ -24,7 +25,7 @@ from ..session.beneath import open_beneath, opened_folder
 from ..session.folder import SessionFolder
 from . import notebooks
 from .sessions import session_of
-from .trust import is_trusted
+from .trust import browser_numbers, is_trusted
 from .untrusted import UntrustedFiles
 from .writing import append, copy_folder, make_folder, move, remove, replacing
 
@@ -125,6 +126,9 @@ class SessionContents(AsyncLargeFileManager):
             with _told():
                 await notebooks.write(folder)
         model: dict[str, Any] = await super().get(path, content=content, **options)
+        if folder is not None and content:
+            # A document that holds others cannot be opened.
+            model["content"] = from_dict(browser_numbers(model["content"]))
         if (kept := folder or chat) is not None:
             model["last_modified"] = model["created"] = _created(kept)
             if chat is not None and model.get("hash") is not None:

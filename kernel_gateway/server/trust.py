@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from ..notebook.outputs import mapping, sequence, text
 from ..notebook.render import Cell
 
+# Up to it every integer is a number of JavaScript.
+_EXACT = 2**53 - 1
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _WHY_TEXT = (
     "\n\n(An interactive widget, shown as text: it could act with your rights here. Run this cell yourself to use it.)"
@@ -42,6 +44,7 @@ def _is_harmless(output: dict[str, Any]) -> bool:
 
 def with_trust(cell: Cell) -> Cell:
     """The cell as the shared document holds it: marked, and with a word where a widget is not shown. None of this is on disk."""
+    cell = browser_numbers(cell)
     trusted = is_trusted(cell)
     marked = {**cell, "metadata": {**cell["metadata"], "trusted": trusted}}
     if not trusted and cell["cell_type"] == "code":
@@ -54,3 +57,12 @@ def _explained(output: dict[str, Any]) -> dict[str, Any]:
     if _WIDGET not in data:
         return output
     return {**output, "data": {**data, "text/plain": f"{text(data.get('text/plain', ''))}{_WHY_TEXT}"}}
+
+
+def browser_numbers(value: Any) -> Any:
+    """The value with numbers as a browser reads them from JSON. Larger integers are no numbers there, or cannot be shared at all."""
+    if isinstance(value, dict):
+        return {name: browser_numbers(item) for name, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [browser_numbers(item) for item in cast("list[Any]", value)]
+    return float(value) if isinstance(value, int) and abs(value) > _EXACT else value

@@ -16,6 +16,7 @@ from .folder import SessionFolder
 
 # Bytes of one record, as JSON: what many changes take beyond it goes into further records.
 RECORD_BYTES = 8 * 1024**2
+TOO_BIG = f"A cell's text and attachments may have {RECORD_BYTES // 1024**2} MB; put pictures and data into files."
 _ATTEMPTS = 3
 
 
@@ -29,6 +30,11 @@ async def record_edits(folder: SessionFolder, changes: Sequence[Change], by: str
         await _record(folder, {"by": by, "changes": batch})
 
 
+def is_recordable(change: Change) -> bool:
+    """Whether it is not too big."""
+    return len(orjson.dumps(clean(change))) <= RECORD_BYTES
+
+
 def _batches(changes: list[Change]) -> Iterator[list[Change]]:
     batch: list[Change] = []
     size = 0
@@ -37,7 +43,7 @@ def _batches(changes: list[Change]) -> Iterator[list[Change]]:
         if added > RECORD_BYTES:
             raise BadRequest(
                 f"What was changed in the cell {str(change.get('cell'))[:64]!r} is {added / 1024**2:.1f} MB: it cannot be recorded.",
-                f"A cell's text and attachments may have {RECORD_BYTES // 1024**2} MB; put pictures and data into files.",
+                TOO_BIG,
             )
         if batch and size + added > RECORD_BYTES:
             yield batch

@@ -12,6 +12,7 @@ from jupyter_ydoc import YNotebook
 from pycrdt import Doc
 
 from kernel_gateway.server.lab.document import SharedNotebook
+from kernel_gateway.server.trust import with_trust
 
 Cell = dict[str, Any]
 
@@ -161,13 +162,13 @@ def test_a_new_order_of_a_person_stays() -> None:
 def test_words_that_are_still_coming_are_no_persons_cell() -> None:
     room = Room(code("a"))
     room.person_inserts(1, code("mine", ""))
-    room.shared.preview("words", "The mean")
-    room.shared.preview("words", "The mean is 3.")
+    room.shared.preview("The mean")
+    room.shared.preview("The mean is 3.")
     room.sync()
-    assert room.ids == ["a", "words", "mine"]
+    assert room.ids == ["a", "cell-gateway-words", "mine"]
     assert room.cell(1)["source"] == "The mean is 3."
     assert [c["id"] for c in room.shared.cells()] == ["a"]
-    room.shared.preview("words", "")
+    room.shared.preview("")
     room.sync()
     assert room.ids == ["a", "mine"]
 
@@ -186,3 +187,86 @@ def test_numbers_of_an_output_reach_a_browser_as_numbers() -> None:
     room = Room(code("a"))
     room.show(code("a", "x", {"output_type": "display_data", "data": {"application/json": {"n": 3}}, "metadata": {}}))
     assert room.cell(0)["outputs"][0]["data"] == {"application/json": {"n": 3}}
+
+
+def test_what_a_person_cleared_while_it_runs_does_not_come_back() -> None:
+    room = Room(code("a", "tick()", stream("1\n"), exit="running"))
+    del room.browser.ycells[0]["outputs"][0:1]
+    room.sync()
+    room.show(code("a", "tick()", stream("1\n2\n"), exit="running"))
+    assert room.cell(0)["outputs"] == []
+    recorded = room.shared.cells()
+    assert recorded[0]["outputs"] == [] and room.shared.shown[0]["outputs"] != []
+    room.shared.accept(recorded)
+    room.show(code("a", "tick()", stream("3\n"), exit="ok"))
+    assert room.cell(0)["outputs"] == [stream("3\n")]
+
+
+def test_a_change_that_is_taken_back_while_it_is_recorded_stays_taken_back() -> None:
+    room = Room(words("a", "old"))
+    source = room.browser.ycells[0]["source"]
+    source += "er"
+    room.sync()
+    recorded = room.shared.cells()
+    del source[3:5]
+    room.sync()
+    room.shared.accept(recorded)
+    room.show(words("a", "older"))
+    assert room.cell(0)["source"] == "old"
+    assert (room.shared.shown[0]["source"], room.shared.cells()[0]["source"]) == ("older", "old")
+
+
+def test_a_pasted_cell_shows_what_the_session_knows_of_it() -> None:
+    room = Room(code("a", "print(1)", stream("1\n")))
+    room.person_inserts(1, code("copy", "print(1)", stream("1\n")))
+    room.shared.accept(room.shared.cells())
+    room.show(code("a", "print(1)", stream("1\n")), code("copy", "print(1)", exit="unrun"))
+    assert [len(room.cell(n)["outputs"]) for n in (0, 1)] == [1, 0]
+
+
+def test_who_writes_in_a_cell_as_it_is_interrupted_loses_nothing() -> None:
+    room = Room(code("a", "work()", exit="running"))
+    source = room.browser.ycells[0]["source"]
+    source += " # faster"
+    room.sync()
+    raw = {"cell_type": "raw", "id": "a", "source": "work()\n\n# interrupted", "metadata": {}}
+    room.show(raw)
+    assert room.cell(0)["source"] == "work() # faster"
+    room.shared.accept(room.shared.cells())
+    room.show({**raw, "source": "work() # faster"})
+    assert (room.cell(0)["cell_type"], room.cell(0)["source"]) == ("raw", "work() # faster")
+
+
+def test_trust_that_the_journal_does_not_give_is_withdrawn_before_outputs_are_shown() -> None:
+    html = {"output_type": "display_data", "data": {"text/html": "<b>"}, "metadata": {}}
+    untrusted = {**code("a", "x", html), "metadata": {"trusted": False, "kernel_gateway": {"exit": "ok"}}}
+    room = Room({**untrusted, "outputs": []})
+    room.browser.ycells[0]["metadata"]["trusted"] = True
+    room.sync()
+    updates: list[bytes] = []
+    subscription = room.document.ydoc.observe(lambda event: updates.append(event.update))
+    room.shared.show([untrusted])
+    room.document.ydoc.unobserve(subscription)
+    seen: list[Any] = []
+    for update in updates:
+        room.browser.ydoc.apply_update(update)
+        seen.append(room.cell(0)["metadata"]["trusted"] or room.cell(0)["outputs"])
+    assert seen == [[], [html]]
+
+
+def test_integers_beyond_those_of_a_browser_are_shown_and_break_nothing() -> None:
+    numbers = [2**53 + 1, 2**63, -(2**63), 2**64 - 1, 3]
+    shown = {"output_type": "display_data", "data": {"application/json": {"n": numbers}}, "metadata": {"m": 2**64 - 1}}
+    room = Room(code("a"))
+    room.show(with_trust(code("a", "x", shown)))
+    found = room.cell(0)["outputs"][0]["data"]["application/json"]["n"]
+    assert found == [float(number) for number in numbers]
+
+
+def test_a_new_order_takes_along_what_somebody_is_just_writing() -> None:
+    room = Room(code("a"), code("b"))
+    source = room.browser.ycells[0]["source"]
+    source += " # mine"
+    room.sync()
+    room.show(code("b"), code("a"))
+    assert (room.ids, room.cell(1)["source"]) == (["b", "a"], "pass # mine")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 
 from ...agent.listener import Silent
 from ...errors import GatewayError
-from ...notebook.outputs import mapping
 from ...session.editing import record_edits
 from ...supervisor.runs import RunResult
 from ..turns import Turns
@@ -64,34 +64,30 @@ class Asking:
             return
         live.shared.tell(cell_id, "")
         live.shared.set_state(cell_id, "running")
-        recorded = asyncio.create_task(self._remove_when_recorded(live, cell_id, _prompts(live)))
+        message = f"ask-{secrets.token_hex(8)}"
+        recorded = asyncio.create_task(self._remove_when_recorded(live, cell_id, message))
         try:
-            await self._turns.run(live.folder, prompt, Silent())
-        except (GatewayError, OSError) as error:
-            await self._tell(live, cell_id, recorded, str(error))
-        else:
+            await self._turns.run(live.folder, prompt, Silent(), message=message)
             await live.refresh()
             await recorded
+        except (GatewayError, OSError) as error:
+            await self._tell(live, cell_id, message, str(error))
         finally:
             recorded.cancel()
+            live.shared.set_state(cell_id, "idle")
 
-    async def _tell(self, live: LiveNotebook, cell_id: str, recorded: asyncio.Task[None], text: str) -> None:
+    async def _tell(self, live: LiveNotebook, cell_id: str, message: str, text: str) -> None:
         """Below what was asked: in the cell while nothing of it is recorded, else in the notebook."""
         await live.refresh()
-        if live.shared.source(cell_id) is None or recorded.done():
+        if live.shared.source(cell_id) is None or message in live.messages:
             await live.notice(text)
         else:
-            live.shared.set_state(cell_id, "idle")
             live.shared.tell(cell_id, text)
 
-    async def _remove_when_recorded(self, live: LiveNotebook, cell_id: str, before: int) -> None:
+    async def _remove_when_recorded(self, live: LiveNotebook, cell_id: str, message: str) -> None:
         """The prompt is a markdown cell then; until that is sure, what the person wrote stays."""
-        await live.until(lambda: _prompts(live) > before)
-        await live.flush()
-        await record_edits(live.folder, [{"op": "delete", "cell": cell_id}], live.owner)
-        live.shared.remove(cell_id)
-        await live.refresh()
-
-
-def _prompts(live: LiveNotebook) -> int:
-    return sum(mapping(cell["metadata"].get("kernel_gateway")).get("kind") == "prompt" for cell in live.shared.shown)
+        if await live.until(lambda: message in live.messages):
+            await live.flush()
+            await record_edits(live.folder, [{"op": "delete", "cell": cell_id}], live.owner)
+            live.shared.remove(cell_id)
+            await live.refresh()

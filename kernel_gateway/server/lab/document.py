@@ -6,16 +6,17 @@ with the next fold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 from jupyter_ydoc import YNotebook
-from jupyter_ydoc.utils import cast_all
 from pycrdt import Array, Map, Text
 
 from ...notebook.render import Cell
 
 _STREAM = "stream"
+# The cell in which words of the model stand that no record holds yet.
+_PREVIEW = "cell-gateway-words"
 
 
 class SharedNotebook:
@@ -31,7 +32,8 @@ class SharedNotebook:
         self._is_own = False
         self._on_change = on_change
         self._subscription = self._ydoc.observe(self._changed)
-        self._preview: str | None = None
+        # Cells below which words of ours stand.
+        self._told: set[str] = set()
 
     def close(self) -> None:
         self._ydoc.unobserve(self._subscription)
@@ -42,6 +44,7 @@ class SharedNotebook:
 
     def adopt(self, cells: Sequence[Cell]) -> None:
         """Begin: the document holds some state of ``cells``, and what differs in those cells is not a person's change."""
+        self.preview("")
         known = {cell["id"] for cell in cells}
         self._shown = {cell["id"]: cell for cell in self._read(outputs=True) if cell["id"] in known}
         self.show(cells)
@@ -57,13 +60,23 @@ class SharedNotebook:
         found: list[Cell] = []
         for cell in self._read(outputs=False):
             before = self._shown.get(cell["id"])
-            if cell["id"] == self._preview or (before is None and _is_blank(cell)):
+            if cell["id"] == _PREVIEW or (before is None and _is_blank(cell)):
                 continue
             if cell["cell_type"] == "code":
                 kept = before.get("outputs", []) if before is not None else []
                 cell["outputs"] = kept if cell["outputs"] else []
             found.append(cell)
         return found
+
+    def accept(self, cells: Sequence[Cell], refused: Set[str] = frozenset()) -> None:
+        """``cells``, as `cells` gave them, are recorded but for those ``refused``: what differs from them now was changed since."""
+        before, self._shown = self._shown, {}
+        for cell in cells:
+            name = cell["id"]
+            if name not in refused:
+                self._shown.setdefault(name, cell)
+            elif name in before:
+                self._shown.setdefault(name, before[name])
 
     def source(self, cell_id: str) -> str | None:
         """None when there is no such cell."""
@@ -96,35 +109,36 @@ class SharedNotebook:
         said = [{"output_type": _STREAM, "name": "stderr", "text": f"{text}\n"}] if text else []
         shown = self._shown.get(cell_id, {}).get("outputs", [])
         youtputs: Any = self._ycells[place]["outputs"]
-        if text or len(youtputs) != len(shown):
+        if text or cell_id in self._told:
+            self._told = self._told | {cell_id} if text else self._told - {cell_id}
             with self._own():
-                del youtputs[0 : len(youtputs)]
-                youtputs.extend([_youtput(output) for output in [*shown, *said]])
+                _replace(youtputs, [*shown, *said])
 
     def show(self, cells: Sequence[Cell]) -> None:
         """Make the document show ``cells``, less what people changed since the last time."""
         wanted = {cell["id"]: cell for cell in cells}
+        self._withdraw_trust(wanted)
+        shown = dict(wanted)
         with self._own():
             ids = self._delete_gone(wanted)
             for place, cell_id in enumerate(ids):
                 if cell_id in wanted:
-                    self._update(place, self._shown.get(cell_id), wanted[cell_id])
+                    shown[cell_id] = self._update(place, self._shown.get(cell_id), wanted[cell_id])
             self._insert_new(ids, cells)
             self._reorder(ids, cells)
-        self._shown = {name: cell for name, cell in wanted.items() if name in self._shown or name in ids}
+        self._shown = {name: cell for name, cell in shown.items() if name in self._shown or name in ids}
 
-    def preview(self, cell_id: str, text: str) -> None:
+    def preview(self, text: str) -> None:
         """Words of the model as they come: a cell at the end that no record holds yet. An empty text takes it away."""
+        place = self._place(_PREVIEW)
+        if not text and place is None:
+            return
         with self._own():
-            place = self._place(cell_id)
             if not text:
-                if place is not None:
-                    del self._ycells[place]
-                self._preview = None
+                del self._ycells[place]
             elif place is None:
-                self._preview = cell_id
-                cell = {"cell_type": "markdown", "id": cell_id, "metadata": {}, "source": text}
-                self._ycells.insert(self._end(), self._document.create_ycell(cell))
+                cell = {"cell_type": "markdown", "id": _PREVIEW, "metadata": {}, "source": text}
+                self._insert(self._end(), cell)
             else:
                 _extend(self._ycells[place]["source"], text)
 
@@ -142,6 +156,21 @@ class SharedNotebook:
     def _place(self, cell_id: str) -> int | None:
         return next((n for n, ycell in enumerate(self._ycells) if ycell.get("id") == cell_id), None)
 
+    def _insert(self, place: int, cell: Cell) -> None:
+        self._ycells.insert(place, self._document.create_ycell(cell))
+        if _state(cell) == "running":
+            self._ycells[place]["execution_state"] = "running"
+
+    def _withdraw_trust(self, wanted: Mapping[str, Cell]) -> None:
+        """Before what takes it away is shown: a browser takes each transaction by itself. Lab, too, trusts cells that people run."""
+        with self._own():
+            for ycell in self._ycells:
+                cell = wanted.get(str(ycell.get("id")))
+                if cell is not None and cell is not self._shown.get(cell["id"]) and not cell["metadata"].get("trusted"):
+                    metadata = ycell.get("metadata")
+                    if isinstance(metadata, Map) and metadata.get("trusted"):
+                        metadata["trusted"] = False
+
     def _delete_gone(self, wanted: Mapping[str, Cell]) -> list[str]:
         """The ids that are left, in the document's order."""
         ids: list[str] = [str(ycell.get("id")) for ycell in self._ycells]
@@ -158,7 +187,7 @@ class SharedNotebook:
         for cell in cells if new else ():
             name = cell["id"]
             if name in new:
-                self._ycells.insert(place, self._document.create_ycell(cell))
+                self._insert(place, cell)
                 ids.insert(place, name)
                 place += 1
             elif name in ids:
@@ -173,41 +202,62 @@ class SharedNotebook:
             return
         by_id = {cell["id"]: cell for cell in cells}
         slots = [n for n, name in enumerate(ids) if name in now]
+        # What somebody is just writing goes with its cell.
+        sources = {ids[place]: str(self._ycells[place]["source"]) for place in slots}
         for place, name in zip(slots, now, strict=True):
             if ids[place] != name:
                 # Yjs 13 knows no move.
-                self._ycells[place] = self._document.create_ycell(by_id[name])
+                del self._ycells[place]
+                self._insert(place, {**by_id[name], "source": sources[name]})
                 ids[place] = name
 
-    def _update(self, place: int, before: Cell | None, cell: Cell) -> None:
+    def _update(self, place: int, before: Cell | None, cell: Cell) -> Cell:
+        """What is shown of it now: not yet what would overwrite what a person did meanwhile."""
         if before is cell:
-            return
+            return cell
         ycell: Any = self._ycells[place]
         if before is None:
             # A person's new cell, which may have been written on since it was recorded.
-            before = {**cell, "source": None, "metadata": {}, "outputs": [], "attachments": None}
+            before = {**cell, "source": None, "metadata": {}, "outputs": None, "attachments": None}
         elif ycell.get("cell_type") != cell["cell_type"]:
-            if before["cell_type"] != cell["cell_type"]:
-                self._ycells[place] = self._document.create_ycell(cell)
-            return
+            return self._change_type(place, before, cell)
         if before["source"] not in (None, cell["source"]) and str(ycell["source"]) == before["source"]:
             _rewrite(ycell["source"], cell["source"])
         _update_map(ycell["metadata"], before["metadata"], cell["metadata"])
         if cell.get("attachments") and cell.get("attachments") != before.get("attachments"):
             ycell["attachments"] = cell["attachments"]
-        if cell["cell_type"] == "code":
-            self._update_code(ycell, before, cell)
+        return self._update_code(ycell, before, cell) if cell["cell_type"] == "code" else cell
 
-    def _update_code(self, ycell: Any, before: Cell, cell: Cell) -> None:
+    def _change_type(self, place: int, before: Cell, cell: Cell) -> Cell:
+        if before["cell_type"] == cell["cell_type"]:
+            # By a person.
+            return cell
+        if str(self._ycells[place]["source"]) != before["source"]:
+            return before
+        del self._ycells[place]
+        self._insert(place, cell)
+        return cell
+
+    def _update_code(self, ycell: Any, before: Cell, cell: Cell) -> Cell:
         if ycell.get("execution_count") != cell["execution_count"]:
             ycell["execution_count"] = cell["execution_count"]
         if not isinstance(ycell.get("outputs"), Array):
             ycell["outputs"] = Array([])
-        _update_outputs(ycell["outputs"], before.get("outputs", []), cell["outputs"])
-        exit_kind = cell["metadata"].get("kernel_gateway", {}).get("exit")
-        state = "running" if exit_kind == "running" else "idle"
-        if ycell.get("execution_state") != state:
-            ycell["execution_state"] = state
+        if ycell.get("execution_state") != _state(cell):
+            ycell["execution_state"] = _state(cell)
+        outputs, last = ycell["outputs"], before.get("outputs")
+        if last and not len(outputs):
+            # A person cleared them, which is no record yet.
+            return {**cell, "outputs": last}
+        if cell["id"] in self._told:
+            if last != cell["outputs"]:
+                self._told.discard(cell["id"])
+                _replace(outputs, cell["outputs"])
+        elif last is None or len(outputs) != len(last):
+            _replace(outputs, cell["outputs"])
+        else:
+            _update_outputs(outputs, last, cell["outputs"])
+        return cell
 
 
 class _Own:
@@ -241,18 +291,27 @@ def _cell(ycell: Any, *, outputs: bool) -> Cell:
         found = ycell.get("outputs")
         number = len(found) if isinstance(found, Array) else 0
         cell["outputs"] = [_plain(o) for o in found] if outputs and number else [{}] * number
-        count = ycell.get("execution_count")
-        cell["execution_count"] = int(count) if isinstance(count, (int, float)) else None
+        cell["execution_count"] = _whole(ycell.get("execution_count"))
     return cell
 
 
+def _state(cell: Cell) -> str:
+    exit_kind = cell["metadata"].get("kernel_gateway", {}).get("exit")
+    return "running" if exit_kind == "running" else "idle"
+
+
 def _plain(value: Any) -> Any:
-    """Numbers that come from a browser are floats."""
-    found = value.to_py() if isinstance(value, (Map, Array)) else value
-    if isinstance(found, dict):
-        cast_all(found, float, int)
-        return found
+    found = _whole(value.to_py() if isinstance(value, (Map, Array)) else value)
     return {} if found is None else found
+
+
+def _whole(value: Any) -> Any:
+    """Numbers that come from a browser are floats."""
+    if isinstance(value, dict):
+        return {name: _whole(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _is_blank(cell: Cell) -> bool:
@@ -264,19 +323,13 @@ def _update_map(ymap: Any, before: Mapping[str, Any], now: Mapping[str, Any]) ->
         if key in ymap:
             del ymap[key]
     for key, value in now.items():
-        if key not in before or before[key] != value:
+        if key not in before or before[key] != value or (key == "trusted" and ymap.get(key) != value):
             ymap[key] = value
 
 
 def _update_outputs(youtputs: Any, before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> None:
     """Stream text grows in place; from the first other difference on, outputs are replaced."""
     if before is now:
-        return
-    if len(youtputs) != len(before):
-        # Somebody cleared them, or the document began otherwise.
-        if list(before) != list(now):
-            del youtputs[0 : len(youtputs)]
-            youtputs.extend(map(_youtput, now))
         return
     same = 0
     while same < min(len(before), len(now)) and before[same] == now[same]:
@@ -289,6 +342,11 @@ def _update_outputs(youtputs: Any, before: Sequence[Mapping[str, Any]], now: Seq
         del youtputs[same : len(youtputs)]
     if same < len(now):
         youtputs.extend([_youtput(output) for output in now[same:]])
+
+
+def _replace(youtputs: Any, outputs: Sequence[Mapping[str, Any]]) -> None:
+    del youtputs[0 : len(youtputs)]
+    youtputs.extend([_youtput(output) for output in outputs])
 
 
 def _has_grown(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from ...journal import BlobStore, follow
 from ...notebook.build import Fold
 from ...notebook.edits import changes
 from ...notebook.render import Cell
-from ...session.editing import record_edits
+from ...session.editing import TOO_BIG, is_recordable, record_edits
 from ...session.folder import SessionFolder
 from ...supervisor.client import connect
 from ..trust import with_trust
@@ -23,6 +23,8 @@ from .document import SharedNotebook
 _LOOK_SECONDS = 0.1
 # After a change by a person, the time without another one before it becomes a record.
 _SETTLE_SECONDS = 0.3
+# Who writes without a pause has lost no more than this when the machine fails.
+_LONGEST_SECONDS = 2.0
 _RETRY_SECONDS = 2.0
 
 
@@ -36,10 +38,18 @@ class LiveNotebook:
         self._offset = 0
         self._rendered: dict[str, tuple[Cell, Cell]] = {}
         self._lock = asyncio.Lock()
-        self._touched: float | None = None
+        # The first change that is not recorded yet, and the last one.
+        self._since: float | None = None
+        self._touched = 0.0
         self._advanced = asyncio.Condition()
         self._words = ""
         self._known: set[str] = set()
+        self._refused: set[str] = set()
+        # The keys of prompts whose senders gave one.
+        self.messages: set[str] = set()
+        self.is_closed = False
+        # Held by who waits for a cell to come from a browser.
+        self.arriving = asyncio.Lock()
         self.shared = SharedNotebook(room._document, self._touch)
 
     async def open(self) -> None:
@@ -52,14 +62,19 @@ class LiveNotebook:
 
     async def keep_up(self, is_open: Callable[[], bool]) -> None:
         """Until the room is gone."""
-        while is_open():
-            await asyncio.sleep(_LOOK_SECONDS)
-            if self._grown():
-                await self.refresh()
-            if self._is_settled():
-                await self._flush_or_say()
-        await self._flush_or_say()
-        self.shared.close()
+        try:
+            while is_open():
+                await asyncio.sleep(_LOOK_SECONDS)
+                if self._grown():
+                    await self.refresh()
+                if self._is_settled():
+                    await self._flush_or_say()
+            await self._flush_or_say()
+        finally:
+            self.is_closed = True
+            self.shared.close()
+            async with self._advanced:
+                self._advanced.notify_all()
 
     async def refresh(self) -> None:
         """Show what the journal holds by now."""
@@ -70,23 +85,36 @@ class LiveNotebook:
             self._advanced.notify_all()
 
     async def flush(self) -> None:
-        """Return when all that people changed is in the journal. Raises what `record_edits` does; the changes stay to be recorded."""
-        async with self._lock:
-            self._touched = None
-            edits = changes(self.shared.shown, self.shared.cells())
-            if edits:
-                try:
-                    await record_edits(self.folder, edits, self.owner)
-                except (GatewayError, OSError):
-                    self._touched = asyncio.get_running_loop().time() + _RETRY_SECONDS
-                    raise
-                await self._read()
-                self._show()
+        """Return when all that people changed is in the journal, less what is too big for it, of which they are told.
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        """Return when ``holds`` of what is shown."""
+        Raises what `record_edits` does; the changes stay to be recorded.
+        """
+        async with self._lock:
+            self._since = None
+            cells = self.shared.cells()
+            edits = changes(self.shared.shown, cells)
+            if not edits:
+                return
+            refused = {str(edit["cell"]) for edit in edits if not is_recordable(edit)}
+            try:
+                await record_edits(self.folder, [edit for edit in edits if edit["cell"] not in refused], self.owner)
+            except (GatewayError, OSError):
+                self._since = self._touched = asyncio.get_running_loop().time() + _RETRY_SECONDS
+                raise
+            self.shared.accept(cells, refused)
+            await self._read()
+            self._show()
+        for cell in sorted(refused - self._refused):
+            await self.notice(
+                f"What was changed in the cell {cell} is too big to be recorded and will be lost. {TOO_BIG}"
+            )
+        self._refused = refused
+
+    async def until(self, holds: Callable[[], bool]) -> bool:
+        """Return when ``holds`` of what was read; False when the notebook is closed before."""
         async with self._advanced:
-            await self._advanced.wait_for(holds)
+            await self._advanced.wait_for(lambda: self.is_closed or holds())
+        return holds()
 
     async def notice(self, text: str) -> None:
         """Something that whoever reads the notebook should know."""
@@ -104,16 +132,21 @@ class LiveNotebook:
     def say(self, text: str) -> None:
         """What the model has said so far and no record holds yet; an empty text when that is over."""
         self._words = text
-        self.shared.preview(_PREVIEW, text)
+        self.shared.preview(text)
 
     def _touch(self) -> None:
         self._touched = asyncio.get_running_loop().time()
+        if self._since is None:
+            self._since = self._touched
 
     def _is_settled(self) -> bool:
-        return self._touched is not None and asyncio.get_running_loop().time() - self._touched >= _SETTLE_SECONDS
+        if self._since is None:
+            return False
+        now = asyncio.get_running_loop().time()
+        return now - self._touched >= _SETTLE_SECONDS or now - self._since >= _LONGEST_SECONDS
 
     async def _flush_or_say(self) -> None:
-        if self._touched is None:
+        if self._since is None:
             return
         try:
             await self.flush()
@@ -136,6 +169,8 @@ class LiveNotebook:
         for record, offset in follow(self.folder.journal, self._offset):
             self._fold.add(record)
             self._offset = offset
+            if record.get("kind") == "prompt" and isinstance(message := record.get("message"), str):
+                self.messages.add(message)
 
     def _show(self) -> None:
         cells = self._cells()
@@ -153,6 +188,3 @@ class LiveNotebook:
             known = before.get(cell["id"])
             self._rendered[cell["id"]] = known if known is not None and known[0] == cell else (cell, with_trust(cell))
         return [shown for _, shown in self._rendered.values()]
-
-
-_PREVIEW = "cell-gateway-words"
