@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from kernel_gateway.journal import BlobStore, read
 from kernel_gateway.notebook.build import fold
 from kernel_gateway.session.folder import SessionFolder
-from tests.lab.conftest import TOKEN, LabServer, cells, open_notebook
+from tests.lab.conftest import TOKEN, LabServer, cells, kernel_of, open_notebook
 
 _NOTEBOOK = "window.jupyterapp.shell.currentWidget.content"
 REPLIES: list[Any] = []
@@ -141,6 +141,35 @@ def test_pressing_run_twice_runs_twice_and_a_repeated_request_once(lab: LabServe
     assert lab.run("twice", "print(n)")["outputs"][0]["text"] == "3\n"
 
 
+def test_a_request_that_overtakes_its_cell_waits_for_it(lab: LabServer, page: Page) -> None:
+    lab.new("overtaken", "x = 1")
+    open_notebook(page, lab, "overtaken")
+    kernel, document = kernel_of(page), page.evaluate(f"{_NOTEBOOK}.model.sharedModel.getState('document_id')")
+    page.evaluate(
+        "([url, document, token]) => { const body = JSON.stringify({cell_id: 'late', document_id: document});"
+        " fetch(url, {method: 'POST', headers: {Authorization: `token ${token}`}, body });"
+        f" setTimeout(() => {_NOTEBOOK}.model.sharedModel.addCell("
+        "{cell_type: 'code', id: 'late', source: 'print(x)', metadata: {}}), 1000); }",
+        [f"{lab.url}/api/kernels/{kernel}/execute", document, TOKEN],
+    )
+    until(page, has_run("late"), "it ran when it was there")
+    assert text_of(cell_of(page, "late")) == "1\n"
+
+
+def test_numbers_that_no_browser_knows_break_no_notebook(lab: LabServer, page: Page) -> None:
+    lab.new("numbers")
+    open_notebook(page, lab, "numbers")
+    numbers = "{'application/json': [2**53 + 1, 2**63, 2**64 - 1]}"
+    lab.run("numbers", f"display({numbers}, raw=True, metadata={{'n': 2**64 - 1}})\nprint('shown')")
+    for _ in range(2):
+        found = until(page, lambda found: "shown" in text_of(found[-1]), "it is shown")
+        shown = found[-1]["outputs"][0]["data"]["application/json"]
+        assert [float(number) for number in shown] == [float(2**53), float(2**63), float(2**64)]
+        # As the shared document is made from the file.
+        lab.restart()
+        open_notebook(page, lab, "numbers")
+
+
 def test_an_error_keeps_the_rest_of_a_run_all_from_running(lab: LabServer, page: Page) -> None:
     lab.new("error", "x = 1")
     open_notebook(page, lab, "error")
@@ -149,6 +178,8 @@ def test_an_error_keeps_the_rest_of_a_run_all_from_running(lab: LabServer, page:
     select(page, [cell["id"] for cell in cells(page)].index(broken))
     do(page, "notebook:run-all-below")
     until(page, has_run(broken), "the first ran")
+    # Nobody sees it and presses again faster.
+    page.wait_for_timeout(300)
     mine = run(page, "print('a later press runs')")
     until(page, has_run(mine), "and so does what is asked for later")
     assert [cell_of(page, name)["outputs"] for name in others] == [[]] * 8

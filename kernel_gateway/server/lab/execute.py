@@ -17,7 +17,7 @@ from .live import LiveNotebook
 
 # A request that comes this soon after the last one was answered belongs to the same action of a person: Run All, or a held key. A
 # browser sends six at a time, and the next when one of them is answered.
-_TOGETHER_SECONDS = 0.5
+_TOGETHER_SECONDS = 0.2
 # What a person wrote comes by another connection than the request to run it, which may overtake it.
 _OVERTAKEN_SECONDS, _MISSING_SECONDS = 0.05, 5.0
 
