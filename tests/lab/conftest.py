@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,13 @@ class LabServer:
 
     def command(self, *arguments: str, text: str = "") -> str:
         """Another process's `cell-gateway` on the same data; what it prints."""
+        return self._command(arguments, text).stdout
+
+    def said(self, *arguments: str) -> str:
+        """What it says beside that, to a person."""
+        return self._command(arguments, "").stderr
+
+    def _command(self, arguments: Sequence[str], text: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-m", "kernel_gateway", *arguments],
             env=self.environment,
@@ -115,7 +122,7 @@ class LabServer:
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        return done.stdout
+        return done
 
 
 @pytest.fixture(scope="module")
