@@ -40,6 +40,12 @@ class SessionsLab(LabApp):
         parts = (import_module(f"{__package__}.{part}") for part in _PARTS)
         self.handlers = [*(handler for part in parts for handler in part.handlers), *ours]
 
+    async def stop_extension(self) -> None:
+        """What people wrote a moment ago is recorded before the server ends."""
+        await super().stop_extension()
+        server: Any = self.serverapp
+        await server.web_app.settings["cell_gateway_notebooks"].flush()
+
 
 def _jupyter_server_extension_points() -> list[dict[str, Any]]:  # pyright: ignore[reportUnusedFunction]
     return [{"module": __name__, "app": SessionsLab}]

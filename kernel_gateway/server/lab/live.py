@@ -68,8 +68,8 @@ class LiveNotebook:
                 if self._grown():
                     await self.refresh()
                 if self._is_settled():
-                    await self._flush_or_say()
-            await self._flush_or_say()
+                    await self.flush_or_say()
+            await self.flush_or_say()
         finally:
             self.is_closed = True
             self.shared.close()
@@ -145,7 +145,8 @@ class LiveNotebook:
         now = asyncio.get_running_loop().time()
         return now - self._touched >= _SETTLE_SECONDS or now - self._since >= _LONGEST_SECONDS
 
-    async def _flush_or_say(self) -> None:
+    async def flush_or_say(self) -> None:
+        """As `flush`, with what keeps it from that in the log."""
         if self._since is None:
             return
         try:

@@ -14,6 +14,9 @@ from ..turns import Running, Turns
 from .ask import Asking, Words
 from .live import LiveNotebook
 
+# The second is said of a room that was there already, whose notebook may be followed no longer.
+_OPENED = ("Room initialized", "New client connected.")
+
 
 def start(serverapp: Any) -> None:
     """What JupyterLab needs beside its handlers, once the extension for shared documents is there."""
@@ -63,9 +66,9 @@ class OpenNotebooks:
         running.ended.add_done_callback(lambda ended: live.say(""))
 
     async def flush(self) -> None:
-        """All that people changed becomes records."""
+        """All that people changed becomes records; what cannot is told in the log, and keeps nobody else's from it."""
         for live in list(self._live.values()):
-            await live.flush()
+            await live.flush_or_say()
 
     @property
     def _collaboration(self) -> Any:
@@ -76,7 +79,7 @@ class OpenNotebooks:
         return str(self._server.web_app.settings["file_id_manager"].get_path(document_id.rpartition(":")[2]) or "")
 
     async def _on_event(self, logger: Any, schema_id: str, data: dict[str, Any]) -> None:
-        if data.get("action") == "initialize" and data.get("msg") == "Room initialized":
+        if data.get("action") == "initialize" and data.get("msg") in _OPENED:
             document_id = str(data["room"])
             folder = session_of(str(data["path"])) if document_id.startswith("json:notebook:") else None
             if folder is not None:
