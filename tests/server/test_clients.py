@@ -142,8 +142,8 @@ def test_jupyter_kernel_test_passes(outside: Path) -> None:
         support_iopub_welcome = True
 
     result = unittest.TestResult()
-    for tests in (Ours, Welcome):
-        unittest.defaultTestLoader.loadTestsFromTestCase(tests).run(result)
+    load = unittest.defaultTestLoader.loadTestsFromTestCase
+    unittest.TestSuite([load(Ours), load(Welcome)]).run(result)
     assert not result.failures and not result.errors, [text for _, text in result.failures + result.errors]
     assert result.testsRun == 13
 
