@@ -76,7 +76,10 @@ class Server:
         async with httpx.AsyncClient(timeout=120, trust_env=False) as http:
             url = f"http://127.0.0.1:{self.port}{path}"
             answer = await http.request(method, url, headers={"Authorization": f"token {TOKEN}"}, **options)
-        answer.raise_for_status()
+        if answer.is_error:
+            raise RuntimeError(
+                f"{method} {path}: {answer.status_code} {answer.text[:500]}\n{self.log.read_text()[-3000:]}"
+            )
         return answer.json() if answer.content else None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import select
 import signal
 import sys
 from contextlib import suppress
@@ -19,6 +18,7 @@ from jupyter_client.provisioning.provisioner_base import KernelProvisionerBase
 
 from .config import Settings, load_settings
 from .errors import SupervisorUnavailable
+from .sandbox.linux import is_readable
 from .server import bindings
 from .server.rest.waking import open_at_once
 from .session.folder import SessionFolder, SessionStore
@@ -46,7 +46,7 @@ class SessionProvisioner(KernelProvisionerBase):
         return self._pidfd is not None
 
     async def poll(self) -> int | None:
-        return None if self._pidfd is not None and not select.select([self._pidfd], [], [], 0)[0] else 0
+        return None if self._pidfd is not None and not is_readable(self._pidfd) else 0
 
     async def wait(self) -> int | None:
         while await self.poll() is None:  # noqa: ASYNC110  a process has no event here

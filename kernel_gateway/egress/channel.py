@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import select
 import socket
 from collections.abc import Callable
 from typing import Any
 
 import orjson
+
+from ..sandbox.linux import is_readable
 
 PACKET_LIMIT = 200_000
 # In one go, so that a flood from one session leaves the loop to others.
@@ -59,7 +60,7 @@ class Channel:
 
     def drain_all(self) -> None:
         """All that the other side, which has ended, said."""
-        while self._is_open and select.select([self._socket], [], [], 0)[0]:
+        while self._is_open and is_readable(self._socket.fileno()):
             self.drain()
 
     async def send(self, packet: Packet) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import select
 import shutil
 import signal
 import sys
@@ -143,7 +142,7 @@ def attempt(program: Program) -> str:
 def _outcome(pid: int, reader: int) -> str:
     process = os.pidfd_open(pid)
     try:
-        if not select.select([process], [], [], _TRY_SECONDS)[0]:
+        if not linux.is_readable(process, _TRY_SECONDS):
             os.kill(pid, signal.SIGKILL)
         code = reap(pid)
         with os.fdopen(reader, "rb") as stream:

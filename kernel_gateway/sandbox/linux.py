@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import fcntl
 import os
+import select
 import sys
 import warnings
 
@@ -24,6 +25,15 @@ if sys.platform.startswith("linux"):
     _libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
     _libc.unshare.argtypes = (ctypes.c_int,)
     _libc.setns.argtypes = (ctypes.c_int, ctypes.c_int)
+
+
+def is_readable(fd: int, seconds: float = 0) -> bool:
+    """Whether there is something to read, or a process has ended, at once or within that time. select() takes no descriptor above 1023,
+    which a server with a hundred sessions has.
+    """
+    waiting = select.poll()
+    waiting.register(fd, select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))
 
 
 def unshare(flags: int) -> None:
