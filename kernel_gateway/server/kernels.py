@@ -29,6 +29,9 @@ class SessionKernel(ServerKernelManager):
 class SessionKernelManager(AsyncMappingKernelManager):
     """Every live session is a kernel here, whoever started it."""
 
+    # A kernel that is listed before it lives would be let go of by whoever lists kernels.
+    use_pending_kernels: Any = False
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._refreshing = asyncio.Lock()
