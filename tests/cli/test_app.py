@@ -103,7 +103,18 @@ def test_other_systems_are_told_what_to_do(monkeypatch: pytest.MonkeyPatch, caps
 def test_doctor_says_what_was_looked_at_and_never_the_key(cli: Cli) -> None:
     done = cli("doctor", "--json", ANTHROPIC_API_KEY="sk-secret")
     names = {finding["name"] for finding in done.json}
-    assert {"python", "user", "settings", "data", "disk", "image", "model", "logout", "service restart", "container"} <= names
+    assert {
+        "python",
+        "user",
+        "settings",
+        "data",
+        "disk",
+        "image",
+        "model",
+        "logout",
+        "service restart",
+        "container",
+    } <= names
     assert done.code == int(any(finding["ok"] is False for finding in done.json))
     assert "sk-secret" not in done.out + done.err
     assert "ANTHROPIC_API_KEY" in done.out
