@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SupervisorUnavailable
 from ..journal import BlobStore, read
-from ..notebook.build import Fold
+from ..notebook.build import fold
 from ..notebook.edits import changes
 from ..notebook.write import write_notebook
-from ..session.editing import record_edits
+from ..session.editing import editor_of, record_edits
 from ..session.folder import SessionFolder
 from ..supervisor.client import connect
 
@@ -40,17 +40,10 @@ async def save(folder: SessionFolder, content: dict[str, Any], opened: OpenNoteb
 async def _record_changes(folder: SessionFolder, content: dict[str, Any]) -> None:
     """Of a client that shares no document. It may have read the notebook a while ago: cells that it does not have are kept."""
     before = await asyncio.to_thread(_folded, folder)
-    after = [{**cell, "source": _joined(cell.get("source", ""))} for cell in content.get("cells", [])]
+    after = [{"source": "", **cell} for cell in content.get("cells", [])]
     edits = [change for change in changes(before, after) if change["op"] not in ("delete", "clear")]
-    await record_edits(folder, edits, str(folder.read().get("owner") or "person"))
+    await record_edits(folder, edits, editor_of(folder))
 
 
 def _folded(folder: SessionFolder) -> list[dict[str, Any]]:
-    folded = Fold(BlobStore(folder.blobs))
-    for record in read(folder.journal).records:
-        folded.add(record)
-    return folded.notebook()["cells"]
-
-
-def _joined(source: Any) -> str:
-    return "".join(map(str, source)) if isinstance(source, list) else str(source)
+    return fold(read(folder.journal).records, BlobStore(folder.blobs))["cells"]

@@ -17,7 +17,7 @@ from kernel_gateway.notebook.edits import changes
 from kernel_gateway.notebook.visible import attachments_of, source_of, visible_metadata
 
 from .journals import PNG, Script, display, stdout
-from .test_build import ANY_TEXT, FIELDS, JSON, NAMES, assert_valid, nearly
+from .test_build import ANY_TEXT, FIELDS, JSON, NAMES, assert_every_beginning_is_valid, assert_valid, nearly
 
 Cell = dict[str, Any]
 
@@ -367,12 +367,7 @@ def journals(draw: st.DrawFn) -> list[Record]:
 @settings(max_examples=40, deadline=None)
 @given(journals())
 def test_every_beginning_of_every_journal_with_edits_is_a_valid_notebook(records: list[Record]) -> None:
-    growing = Fold()
-    for end, record in enumerate(records, 1):
-        growing.add(record)
-        notebook = growing.notebook()
-        assert_valid(notebook)
-        assert json.dumps(fold(records[:end])) == json.dumps(notebook), "one at a time or all at once: the same"
+    assert_every_beginning_is_valid(records)
 
 
 def test_a_record_of_very_many_changes_takes_no_time_that_grows_with_their_square() -> None:

@@ -7,7 +7,7 @@ import secrets
 
 from ...agent.listener import Silent
 from ...errors import GatewayError
-from ...session.editing import record_edits
+from ...session.editing import editor_of, record_edits
 from ...supervisor.runs import RunResult
 from ..turns import Turns
 from .live import LiveNotebook
@@ -88,6 +88,6 @@ class Asking:
         """The prompt is a markdown cell then; until that is sure, what the person wrote stays."""
         if await live.until(lambda: message in live.messages):
             await live.flush()
-            await record_edits(live.folder, [{"op": "delete", "cell": cell_id}], live.owner)
+            await record_edits(live.folder, [{"op": "delete", "cell": cell_id}], editor_of(live.folder))
             live.shared.remove(cell_id)
             await live.refresh()

@@ -53,10 +53,11 @@ class RunQueue:
 
     def add(self, cell_id: str, request_id: str | None, arrived: float) -> None:
         """A request that comes again under its id runs once. ``arrived``: by the event loop's clock."""
-        if request_id is not None and request_id in self.asked:
+        if request_id in self.asked:
             return
+        if request_id is not None:
+            self.asked.add(request_id)
         run = request_id or f"lab-{secrets.token_hex(8)}"
-        self.asked.add(run)
         if self._action is None or arrived - self._action.last > _TOGETHER_SECONDS:
             self._action = Action(arrived)
         self._action.last = asyncio.get_running_loop().time()

@@ -13,7 +13,7 @@ from ...journal import BlobStore, follow
 from ...notebook.build import Fold
 from ...notebook.edits import changes
 from ...notebook.render import Cell
-from ...session.editing import TOO_BIG, is_recordable, record_edits
+from ...session.editing import TOO_BIG, editor_of, is_recordable, record_edits
 from ...session.folder import SessionFolder
 from ...supervisor.client import connect
 from ..trust import with_trust
@@ -97,7 +97,9 @@ class LiveNotebook:
                 return
             refused = {str(edit["cell"]) for edit in edits if not is_recordable(edit)}
             try:
-                await record_edits(self.folder, [edit for edit in edits if edit["cell"] not in refused], self.owner)
+                await record_edits(
+                    self.folder, [edit for edit in edits if edit["cell"] not in refused], editor_of(self.folder)
+                )
             except (GatewayError, OSError):
                 self._since = self._touched = asyncio.get_running_loop().time() + _RETRY_SECONDS
                 raise
@@ -123,11 +125,6 @@ class LiveNotebook:
                 await client.record("notice", text=text)
         except (GatewayError, OSError) as error:
             self._log.error("%s: %s (%s)", self.folder.id, text, error)
-
-    @property
-    def owner(self) -> str:
-        """Whose edits they are: with one token nothing tells people apart."""
-        return str(self.folder.read().get("owner") or "person")
 
     def say(self, text: str) -> None:
         """What the model has said so far and no record holds yet; an empty text when that is over."""

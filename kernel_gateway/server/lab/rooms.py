@@ -51,12 +51,6 @@ class OpenNotebooks:
         await self._collaboration.get_document(room_id=document_id, copy=False, create=True)
         return await self._attach(document_id, folder)
 
-    async def open(self, folder: SessionFolder) -> LiveNotebook:
-        """The notebook of a session, opened when nobody has it open."""
-        path = f"{folder.id}/{folder.notebook.name}"
-        identity = self._server.web_app.settings["file_id_manager"].index(path)
-        return await self.get(f"json:notebook:{identity}")
-
     def _show_words(self, running: Running) -> None:
         if (live := self.of(running.folder)) is not None:
             self._listen(live, running)
